@@ -1,0 +1,61 @@
+"""The core: interfaces, configuration, derivatives, training. It knows no part by name."""
+
+from typing import TYPE_CHECKING, Any
+
+from pinn.core.config import Config, load_config, parse_config
+from pinn.core.domain import Box
+from pinn.core.errors import ConfigError, PinnError, TrainingError
+from pinn.core.hookspecs import hookimpl
+from pinn.core.options import above, at_least, between, choice, option
+from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
+from pinn.core.problem import Condition, Problem, Reference
+
+if TYPE_CHECKING:
+    from pinn.core.run import Run, open_run, train
+    from pinn.core.view import BatchGradients, View
+
+__all__ = [
+    "Analyzer",
+    "BatchGradients",
+    "Box",
+    "Condition",
+    "Config",
+    "ConfigError",
+    "Network",
+    "Optimizer",
+    "PinnError",
+    "Problem",
+    "Reference",
+    "Run",
+    "Sampler",
+    "TrainingError",
+    "View",
+    "Weighting",
+    "above",
+    "at_least",
+    "between",
+    "choice",
+    "hookimpl",
+    "load_config",
+    "open_run",
+    "option",
+    "parse_config",
+    "train",
+]
+
+_NEED_TORCH = {
+    "Run": "run",
+    "open_run": "run",
+    "train": "run",
+    "View": "view",
+    "BatchGradients": "view",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for: `pinn list` does not."""
+    if name not in _NEED_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"pinn.core.{_NEED_TORCH[name]}"), name)

@@ -1,0 +1,246 @@
+"""The command `pinn`."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+
+SIGINT_STATUS = 130
+
+
+def main() -> None:
+    """The entry point of the command."""
+    _import_lazily("torch")
+    _commands()
+
+
+def _import_lazily(name: str) -> None:
+    """Let `import torch` cost nothing until torch is used: listing parts does not need it.
+
+    The recipe of the standard library's importlib documentation, "Implementing lazy imports".
+    """
+    spec = None if name in sys.modules else importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def _messages(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show errors that the user can mend as messages, without a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from pinn.core.errors import PinnError
+
+        try:
+            return command(*args, **kwargs)
+        except PinnError as error:
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(error.exit_status) from None
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pinn-dynamics", prog_name="pinn")
+def _commands() -> None:
+    """Train physics-informed neural networks and see how they learn."""
+
+
+_overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override a value of the file; a stage by its number, as in optimizers.0.steps=100.",
+)
+
+
+@_commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_overrides
+@_messages
+def run(file: Path, overrides: tuple[str, ...]) -> None:
+    """Train what FILE describes; continue if it was interrupted."""
+    from pinn.core.config import load_config
+
+    config = load_config(file, overrides)
+
+    from pinn.core.progress import for_terminal
+    from pinn.core.run import train
+
+    finished = train(config, for_terminal())
+    if not finished.complete:
+        again = " ".join(["pinn run", str(file), *(f"--set {o}" for o in overrides)])
+        click.echo(f"stopped at step {finished.summary['steps']:,}; continue with: {again}")
+        raise SystemExit(SIGINT_STATUS)
+    click.echo(_report(finished.summary))
+    click.echo(f"results: {finished.path}/  (figures/, predictions.npz, metrics.jsonl)")
+
+
+def _report(summary: dict[str, Any]) -> str:
+    errors = {n: v for n, v in summary["final"].items() if n.startswith("rel_l2.")}
+    lines = [f"{summary['steps']:,} steps, loss {summary['final'].get('loss') or 0:.2e}"]
+    lines += [
+        f"relative L2 error of {n.removeprefix('rel_l2.')}: {v:.2e}" for n, v in errors.items()
+    ]
+    seconds = summary["seconds"]
+    total = sum(seconds.values())
+    shares = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    return "\n".join([*lines, f"{total:.0f} s in all: {shares}"])
+
+
+@_commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_overrides
+@_messages
+def check(file: Path, overrides: tuple[str, ...]) -> None:
+    """Validate FILE without training: every key, and what the equations ask for."""
+    from pinn.core.config import load_config
+
+    config = load_config(file, overrides)
+
+    from pinn.core.run import prepare
+
+    module, objective, _ = prepare(config)
+    count = sum(p.numel() for p in module.parameters())
+    click.echo(
+        f"{file}: {config.problem.name} with {config.network.name} ({count:,} parameters), "
+        f"{config.weighting.name}, {config.steps:,} steps; "
+        f"loss terms: {', '.join(objective.names)}"
+    )
+
+
+@_commands.command("list")
+@_messages
+def list_parts() -> None:
+    """Show all parts that are installed, and plugins that are broken."""
+    from pinn.core.registry import KINDS, registry
+
+    found = registry()
+    parts = found.parts()
+    width = max((len(part.name) for part in parts), default=0)
+    columns = shutil.get_terminal_size((100, 24)).columns
+    for kind in KINDS:
+        click.echo(f"{kind}:")
+        for part in found.parts(kind):
+            line = f"  {part.name:<{width}}  {part.summary}"
+            origin = f"  [{part.origin}]"
+            room = max(columns - len(origin), 40)
+            click.echo((line if len(line) <= room else line[: room - 1] + "…") + origin)
+    for problem in [*map(str, found.broken), *found.conflicts()]:
+        click.echo(f"broken: {problem}", err=True)
+
+
+@_commands.command()
+@click.argument("name")
+@_messages
+def describe(name: str) -> None:
+    """Show the options of the part called NAME."""
+    import inspect
+
+    from pinn.core.errors import PinnError, nearest, one_of
+    from pinn.core.registry import registry
+
+    parts = [part for part in registry().parts() if part.name == name]
+    if not parts:
+        names = {part.name for part in registry().parts()}
+        raise PinnError(
+            f"no part is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
+        )
+    for part in parts:
+        click.echo(f"{part.kind} {part.name}  [{part.origin}]\n")
+        click.echo(inspect.cleandoc(part.cls.__doc__ or ""))
+        rows = _option_rows(part.cls)
+        if rows:
+            widths = [max(len(row[i]) for row in rows) for i in range(3)]
+            click.echo("\noptions:")
+        for option, kind, default, help_text in rows:
+            cells = f"  {option:<{widths[0]}}  {kind:<{widths[1]}}  {default:<{widths[2]}}"
+            click.echo(f"{cells}  {help_text}".rstrip())
+
+
+def _option_rows(cls: type[Any]) -> list[tuple[str, str, str, str]]:
+    import attrs
+
+    rows = []
+    for field in attrs.fields(cls):
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        rows.append(
+            (
+                field.name,
+                kind or "",
+                shown.lower() if kind == "bool" else shown,
+                field.metadata.get("help", ""),
+            )
+        )
+    return rows
+
+
+@_commands.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("pinn.toml"))
+@_messages
+def init(file: Path) -> None:
+    """Write a commented configuration to FILE (pinn.toml)."""
+    from pinn.core.errors import PinnError
+
+    if file.exists():
+        raise PinnError(f"{file}: exists already; name another file")
+    text = files("pinn.core").joinpath("templates/pinn.toml").read_text(encoding="utf-8")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PinnError(f"{file}: cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {file}; train it with: pinn run {file}")
+
+
+@_commands.command()
+@click.argument("problem")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file to write."
+)
+@click.option(
+    "--set", "options", multiple=True, metavar="KEY=VALUE", help="An option of the problem."
+)
+@_messages
+def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
+    """Write the reference solution of PROBLEM on its evaluation grid.
+
+    The file has a 1-D array per coordinate and one array per field on their
+    meshgrid(indexing="ij").
+    """
+    import numpy as np
+
+    from pinn.core.config import parse_problem
+    from pinn.core.errors import PinnError
+
+    part = parse_problem(problem, options)
+
+    from pinn.core.evaluation import reference_solution
+
+    found = reference_solution(part)
+    if found is None:
+        raise PinnError(f"{problem} has neither a solution nor a reference")
+    try:
+        with output.open("wb") as file:
+            np.savez_compressed(file, **found.coordinates, **found.fields)  # type: ignore[arg-type]
+    except OSError as error:
+        raise PinnError(f"{output}: cannot be written: {error.strerror}") from None
+    shape = " x ".join(str(len(c)) for c in found.coordinates.values())
+    names = ", ".join([*found.coordinates, *found.fields])
+    click.echo(f"wrote {output}: {names} on {shape} points")

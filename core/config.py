@@ -1,0 +1,383 @@
+"""The configuration of a run: `pinn.toml`, read strictly and written back with every default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli
+import tomli_w
+from attrs import evolve, frozen
+
+from pinn.core.errors import ConfigError, PinnError, nearest, one_of
+from pinn.core.options import above, at_least, choice, option
+from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
+from pinn.core.problem import Problem
+from pinn.core.registry import registry
+from pinn.core.structure import Faults, structure, unstructure
+
+
+@frozen
+class RunOptions:
+    directory: str | None = option(None, "where the run is kept; default runs/<file name>")
+    seed: int = option(0, "the one seed of all random numbers", at_least(0))
+    device: str = option("auto", "auto, cpu, cuda or cuda:1")
+    precision: str = option("float32", "float32 or float64", choice("float32", "float64"))
+    compile: str = option(
+        "auto",
+        "compile the step: auto (if the run is long enough), always, never",
+        choice("auto", "always", "never"),
+    )
+    checkpoint: int = option(1000, "steps between checkpoints", at_least(1))
+    record: int = option(100, "steps between records of the loss", at_least(1))
+
+
+@frozen
+class PointsOptions:
+    interior: int = option(4096, "collocation points inside the domain", at_least(1))
+    conditions: int | dict[str, int] = option(512, "points per condition, or a table by name")
+    redraw: int = option(
+        0, "steps between new interior points (weights restart); 0: never", at_least(0)
+    )
+    chunk: int = option(0, "points a step handles at once, to bound memory; 0: all", at_least(0))
+
+
+@frozen
+class WeightingOptions:
+    factors: dict[str, float] = option({}, "fixed factor of a condition's or equation's loss")
+
+
+@frozen
+class StageOptions:
+    steps: int = option(help="steps of this stage", validator=at_least(1))
+
+
+@frozen
+class AnalyzerOptions:
+    every: int = option(100, "steps between measurements", above(0))
+
+
+@frozen
+class Points:
+    sampler: Sampler
+    options: PointsOptions
+
+    def conditions(self, name: str) -> int:
+        counts = self.options.conditions
+        return counts if isinstance(counts, int) else counts[name]
+
+
+@frozen
+class Stage:
+    optimizer: Optimizer
+    steps: int
+
+
+@frozen
+class Observer:
+    analyzer: Analyzer
+    every: int
+
+
+@frozen
+class Config:
+    """A checked configuration: every part is built, every option has a value."""
+
+    run: RunOptions
+    problem: Problem
+    network: Network
+    points: Points
+    weighting: Weighting
+    factors: Mapping[str, float]
+    stages: tuple[Stage, ...]
+    observers: tuple[Observer, ...]
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.run.directory or "runs/run")
+
+    def table(self) -> dict[str, Any]:
+        """The configuration as TOML tables, every default written out."""
+        points = {"sampler": self.points.sampler.name, **unstructure(self.points.options)}
+        return {
+            "run": unstructure(self.run),
+            "problem": _named(self.problem),
+            "network": _named(self.network),
+            "points": points | unstructure(self.points.sampler),
+            "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
+            "optimizers": [_named(s.optimizer) | {"steps": s.steps} for s in self.stages],
+            "analyzers": [_named(o.analyzer) | {"every": o.every} for o in self.observers],
+        }
+
+    def toml(self) -> str:
+        return tomli_w.dumps(self.table())
+
+    def in_directory(self, directory: Path) -> Config:
+        return evolve(self, run=evolve(self.run, directory=str(directory)))
+
+
+def _named(part: Any) -> dict[str, Any]:
+    return {"name": part.name, **unstructure(part)}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a configuration file.
+
+    Args:
+        path: a TOML file.
+        overrides: "section.key=value" as on the command line.
+
+    Raises:
+        PinnError: the file cannot be read.
+        ConfigError: everything that is wrong in it, one line each.
+    """
+    path = Path(path)
+    try:
+        table = tomli.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PinnError(f"{path}: there is no such file; `pinn init` writes one") from None
+    except OSError as error:
+        raise PinnError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PinnError(f"{path}: is not a UTF-8 text file ({error.reason})") from None
+    except tomli.TOMLDecodeError as error:
+        raise PinnError(f"{path}: is not valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    table.setdefault("run", {})
+    if isinstance(table["run"], dict):
+        table["run"].setdefault("directory", f"runs/{path.stem}")
+    return parse_config(table, str(path))
+
+
+def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Config:
+    """The configuration that TOML tables describe; `source` names them in messages.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    return _Reader(table, source).read()
+
+
+def parse_problem(name: str, options: Sequence[str] = ()) -> Problem:
+    """The problem called `name`; `options` are "key=value".
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    table: dict[str, Any] = {"problem": {"name": name}}
+    for option_text in options:
+        _override(table, f"problem.{option_text}")
+    reader = _Reader(table, "problem")
+    problem, _ = reader.part("[problem]", table["problem"], "problem")
+    if reader.faults:
+        raise ConfigError("problem", reader.faults)
+    assert isinstance(problem, Problem)
+    return problem
+
+
+class _Reader:
+    """Reads every section, collecting the faults of all."""
+
+    SECTIONS = ("run", "problem", "network", "points", "weighting", "optimizers", "analyzers")
+
+    def __init__(self, table: Mapping[str, Any], source: str) -> None:
+        self.table = table
+        self.source = source
+        self.faults: list[str] = []
+
+    def read(self) -> Config:
+        for key in self.table:
+            if key not in self.SECTIONS:
+                known = one_of(self.SECTIONS)
+                self.faults.append(
+                    f"[{key}]: unknown section{nearest(key, self.SECTIONS)}; known are {known}"
+                )
+        run = self.options("[run]", self.section("run"), RunOptions)
+        problem, _ = self.part("[problem]", self.section("problem"), "problem")
+        network, _ = self.part("[network]", self.section("network", "mlp"), "network")
+        sampler, points = self.part(
+            "[points]",
+            self.section("points", "lhs", "sampler"),
+            "sampler",
+            PointsOptions,
+            "sampler",
+        )
+        weighting, weights = self.part(
+            "[weighting]", self.section("weighting", "vanilla"), "weighting", WeightingOptions
+        )
+        stages = [
+            self.part(f"[[optimizers]] {i + 1}", table, "optimizer", StageOptions)
+            for i, table in enumerate(self.sections("optimizers"))
+        ]
+        observers = [
+            self.part(f"[[analyzers]] {i + 1}", table, "analyzer", AnalyzerOptions)
+            for i, table in enumerate(self.sections("analyzers"))
+        ]
+        if not stages:
+            self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
+        if not self.faults:
+            self.check_names(problem, points, weights)
+        if self.faults:
+            raise ConfigError(self.source, self.faults)
+        return Config(
+            run=run,
+            problem=problem,
+            network=network,
+            points=Points(sampler, points),
+            weighting=weighting,
+            factors=weights.factors,
+            stages=tuple(Stage(optimizer, o.steps) for optimizer, o in stages),
+            observers=tuple(Observer(analyzer, o.every) for analyzer, o in observers),
+        )
+
+    def section(self, key: str, default: str | None = None, name: str = "name") -> dict[str, Any]:
+        table = self.table.get(key, {})
+        if not isinstance(table, dict):
+            self.faults.append(f"{key}: expected a table [{key}], found {table!r}")
+            table = {}
+        return table if default is None or name in table else {name: default, **table}
+
+    def sections(self, key: str) -> list[dict[str, Any]]:
+        tables = self.table.get(key, [])
+        if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+            return tables
+        self.faults.append(f"{key}: expected tables [[{key}]], found {tables!r}")
+        return []
+
+    def options(self, where: str, table: Mapping[str, Any], cls: type[Any]) -> Any:
+        try:
+            return structure(table, cls)
+        except Faults as error:
+            self.faults += [f"{where} {path}: {message}" for path, message in error.faults]
+            return None
+
+    def part(
+        self,
+        where: str,
+        table: Mapping[str, Any],
+        kind: str,
+        common: type[Any] | None = None,
+        key: str = "name",
+    ) -> tuple[Any, Any]:
+        """The part that the table names, and the options that every part of its kind has."""
+        name = table.get(key)
+        if not isinstance(name, str):
+            what = "is missing" if name is None else f"expected a string, found {name!r}"
+            self.faults.append(f"{where} {key}: {what}; there are {self.known(kind)}")
+            return None, None
+        try:
+            cls = registry().find(kind, name).cls
+        except PinnError as error:
+            self.faults.append(f"{where} {key}: {error}")
+            return None, None
+        shared = {a.name for a in common.__attrs_attrs__} if common else set()
+        own = {k: v for k, v in table.items() if k != key and k not in shared}
+        options = {k: v for k, v in table.items() if k in shared}
+        own_fields = {a.name for a in cls.__attrs_attrs__}
+        for unknown in sorted(own.keys() - own_fields):
+            known = own_fields | shared | {key}
+            del own[unknown]
+            self.faults.append(
+                f"{where} {unknown}: unknown key{nearest(unknown, known)}; "
+                f"{name} knows {one_of(known)}"
+            )
+        return self.options(where, own, cls), self.options(
+            where, options, common
+        ) if common else None
+
+    @staticmethod
+    def known(kind: str) -> str:
+        return one_of(part.name for part in registry().parts(kind))
+
+    def check_names(
+        self, problem: Problem, points: PointsOptions, weights: WeightingOptions
+    ) -> None:
+        try:
+            conditions = {condition.name: condition for condition in problem.conditions()}
+            for condition in conditions.values():
+                for face in condition.on:
+                    problem.domain.face(face)
+        except PinnError as error:
+            self.faults.append(f"[problem] {problem.name}: {error}")
+            return
+        if isinstance(points.conditions, dict):
+            self.same_names("[points.conditions]", points.conditions, conditions)
+            counts = points.conditions
+        else:
+            counts = dict.fromkeys(conditions, points.conditions)
+        for name, count in counts.items():
+            if count < 1:
+                self.faults.append(
+                    f"[points] conditions: expected at least 1, found {count} ({name})"
+                )
+        for name, factor in weights.factors.items():
+            if factor < 0:
+                self.faults.append(
+                    f"[weighting.factors] {name}: expected at least 0, found {factor}"
+                )
+
+    def same_names(self, where: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+        for name in given:
+            if name not in expected:
+                self.faults.append(
+                    f"{where} {name}: no such condition{nearest(name, expected)}; "
+                    f"there are {one_of(expected)}"
+                )
+        for name in expected:
+            if name not in given:
+                self.faults.append(f"{where} {name}: is missing")
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    """Apply "section.key=value"; a list of tables is indexed from 0: "optimizers.0.lr=1e-4"."""
+    path, equals, raw = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys) or len(keys) < 2:
+        raise PinnError(f"--set {text}: expected section.key=value, as in weighting.eta=0.01")
+    try:
+        value = tomli.loads(f"value = {raw}")["value"]
+    except tomli.TOMLDecodeError:
+        value = raw.strip()
+    place: Any = table
+    for key in keys[:-1]:
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise PinnError(f"--set {text}: there is no number {key} among {len(place)} tables")
+            place = place[int(key)]
+        elif isinstance(place, dict):
+            place = place.setdefault(key, {})
+        if not isinstance(place, dict | list):
+            raise PinnError(f"--set {text}: {key} is not a table")
+    if isinstance(place, list):
+        raise PinnError(f"--set {text}: name one table by its number, as in {keys[0]}.0.{keys[-1]}")
+    place[keys[-1]] = value
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    """The keys in which two configurations differ, with both values."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b, where = old.get(key), new.get(key), f"{path}{key}"
+        if (
+            isinstance(a, list)
+            and isinstance(b, list)
+            and all(isinstance(item, dict) for item in a + b)
+        ):
+            a, b = dict(enumerate(a)), dict(enumerate(b))
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(
+                {str(k): v for k, v in a.items()}, {str(k): v for k, v in b.items()}, f"{where}."
+            )
+        elif a != b:
+            found.append(f"{where}: {_shown(a)} there, {_shown(b)} here")
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else repr(value)

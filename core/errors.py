@@ -1,0 +1,37 @@
+"""Errors that are messages to the user: shown without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class PinnError(Exception):
+    """Something that the user can mend; the text says what was found and what was expected."""
+
+    exit_status = 2
+
+
+class TrainingError(PinnError):
+    """Training cannot go on; what was saved before stays."""
+
+    exit_status = 1
+
+
+class ConfigError(PinnError):
+    """All faults of a configuration at once, one line each."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        self.source = source
+        self.faults = tuple(faults)
+        super().__init__("\n".join(f"{source}: {fault}" for fault in self.faults))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ " (did you mean 'x'?)", or nothing where no known name is close."""
+    close = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def one_of(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,200 @@
+"""The loss of a network, its gradient, and the weights that it is taken with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+from torch.func import functional_call
+
+from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.parts import Weighting
+from pinn.core.physics import residuals
+from pinn.core.points import PointSet
+from pinn.core.problem import Problem
+
+Parameters = Sequence[Tensor]
+Compile = Callable[..., Callable[..., Any]]
+
+
+@frozen
+class Evaluation:
+    """What one evaluation of the loss gives.
+
+    Attributes:
+        terms: the loss of each equation and condition, in the order of `Objective.names`.
+        gradient: of the sum of the terms, one tensor a parameter.
+        weights: of the interior points, as the terms used them.
+        residuals: (equations, points), detached.
+    """
+
+    terms: Tensor
+    gradient: tuple[Tensor, ...]
+    weights: Tensor
+    residuals: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        return self.terms.sum()
+
+
+class Objective:
+    """loss = Σ_k f_k mean_i((λ_ki r_ki)²) + Σ_c f_c mean(r_c²), with fixed factors f.
+
+    Every method is a function of the parameters, which are passed in the module's order.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        module: torch.nn.Module,
+        weighting: Weighting,
+        factors: dict[str, float],
+        chunk: int = 0,
+    ) -> None:
+        self.module = module
+        self.weighting = weighting
+        self.chunk = chunk
+        self.parameter_names = [name for name, _ in module.named_parameters()]
+        self.equations = residuals(problem, problem.equations, f"the equations of {problem.name}")
+        self.conditions = {
+            c.name: residuals(
+                problem, c.residual, f"condition {c.name!r} of {problem.name}", c.name
+            )
+            for c in problem.conditions()
+        }
+        names = [*self.equations.names, *self.conditions]
+        if len(set(names)) < len(names):
+            raise PinnError(
+                f"{problem.name}: equations and conditions share a name: {one_of(names)}"
+            )
+        for name in factors:
+            if name not in names:
+                raise PinnError(
+                    f"[weighting.factors] {name}: no such equation or condition"
+                    f"{nearest(name, names)}; there are {one_of(names)}"
+                )
+        self.names = tuple(names)
+        self._factors = {name: factors.get(name, 1.0) for name in names}
+        self._full = self._evaluate
+        self._frozen = self._evaluate_frozen
+
+    def compiled(self, compiler: Compile) -> None:
+        """Have the whole evaluation compiled; a chunked one stays eager."""
+        self._full = compiler(self._evaluate)
+        self._frozen = compiler(self._evaluate_frozen)
+
+    def evaluate(
+        self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
+    ) -> Evaluation:
+        """The loss and its gradient; with `update`, under weights updated from these residuals."""
+        if self.chunk and self.chunk < len(points.interior):
+            return self._in_chunks(parameters, points, weights, update)
+        whole = self._full if update else self._frozen
+        conditions = tuple(points.conditions.values())
+        return Evaluation(*whole(tuple(parameters), points.interior, conditions, weights))
+
+    def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
+        """(equations, points)"""
+        return self.equations(self._network(parameters), points)
+
+    def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
+        """Σ_k f_k mean_i of the contributions of these points, a scalar."""
+        found = self.interior_residuals(parameters, points)
+        return self._interior_terms(found, weights).sum()
+
+    def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
+        """Σ_c f_c mean(r_c²), a scalar."""
+        terms = self._condition_terms(parameters, tuple(conditions.values()))
+        return torch.stack(terms).sum() if terms else parameters[0].new_zeros(())
+
+    def _network(self, parameters: Parameters) -> Callable[[Any], Any]:
+        named = dict(zip(self.parameter_names, parameters, strict=True))
+        return lambda inputs: functional_call(self.module, named, (inputs,))
+
+    def _interior_terms(self, found: Tensor, weights: Tensor) -> Tensor:
+        """(equations,)"""
+        factors = [self._factors[name] for name in self.equations.names]
+        means = self.weighting.contributions(weights, found).mean(1)
+        return torch.stack([f * m for f, m in zip(factors, means, strict=True)])
+
+    def _condition_terms(
+        self, parameters: Parameters, conditions: tuple[Tensor, ...]
+    ) -> list[Tensor]:
+        network = self._network(parameters)
+        return [
+            self._factors[name] * (law(network, points) ** 2).mean(1).sum()
+            for (name, law), points in zip(self.conditions.items(), conditions, strict=True)
+        ]
+
+    def _updated(self, weights: Tensor, found: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.weighting.update(weights, found.detach()).expand(found.shape).clone()
+
+    def _evaluate(
+        self,
+        parameters: tuple[Tensor, ...],
+        interior: Tensor,
+        conditions: tuple[Tensor, ...],
+        weights: Tensor,
+        update: bool = True,
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
+        found = self.interior_residuals(parameters, interior)
+        if update and not self.weighting.static:
+            weights = self._updated(weights, found)
+        terms = self._interior_terms(found, weights)
+        terms = torch.cat(
+            [terms, *(t[None] for t in self._condition_terms(parameters, conditions))]
+        )
+        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
+        return terms.detach(), gradient, weights, found.detach()
+
+    def _evaluate_frozen(
+        self, *arguments: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
+        return self._evaluate(*arguments, update=False)
+
+    def _in_chunks(
+        self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool
+    ) -> Evaluation:
+        """The same numbers with the memory of one chunk, for one more forward pass."""
+        pieces = points.interior.split(self.chunk)
+        if update and not self.weighting.static:
+            with torch.no_grad():
+                found = torch.cat([self.interior_residuals(parameters, p) for p in pieces], 1)
+            weights = self._updated(weights, found)
+        whole: Evaluation | None = None
+        for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
+            part = self._share(parameters, piece, weight, len(piece) / len(points.interior))
+            whole = part if whole is None else _joined(whole, part)
+        terms = self._condition_terms(parameters, tuple(points.conditions.values()))
+        assert whole is not None
+        if not terms:
+            return evolve(whole, weights=weights)
+        gradient = torch.autograd.grad(torch.stack(terms).sum(), parameters, materialize_grads=True)
+        return Evaluation(
+            terms=torch.cat([whole.terms, torch.stack(terms).detach()]),
+            gradient=tuple(a + b for a, b in zip(whole.gradient, gradient, strict=True)),
+            weights=weights,
+            residuals=whole.residuals,
+        )
+
+    def _share(
+        self, parameters: Parameters, points: Tensor, weights: Tensor, share: float
+    ) -> Evaluation:
+        found = self.interior_residuals(parameters, points)
+        terms = share * self._interior_terms(found, weights)
+        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
+        return Evaluation(terms.detach(), gradient, weights, found.detach())
+
+
+def _joined(a: Evaluation, b: Evaluation) -> Evaluation:
+    return Evaluation(
+        terms=a.terms + b.terms,
+        gradient=tuple(x + y for x, y in zip(a.gradient, b.gradient, strict=True)),
+        weights=a.weights,
+        residuals=torch.cat([a.residuals, b.residuals], 1),
+    )

@@ -1,0 +1,121 @@
+"""A problem's residuals, as functions of a network and of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from attrs import frozen
+
+from pinn.core.errors import PinnError
+from pinn.core.jets import Functional, Jets, jets
+from pinn.core.problem import Problem
+from pinn.core.quantities import Forms, Quantities, named_tensors
+from pinn.core.series import Series, coordinate
+
+Network = Callable[[Any], Any]
+Law = Callable[[Quantities], Any]
+
+PROBE_POINTS = 3
+
+
+@frozen
+class Residuals:
+    """Named tensors of shape (n,) that `law` makes from the quantities at n points.
+
+    `equations`, one condition, and the observables of a problem are each one of these. Which
+    derivatives the law needs is found once, by calling it on arbitrary numbers.
+    """
+
+    problem: Problem
+    law: Law
+    what: str
+    jets: Jets
+    names: tuple[str, ...]
+    single: str | None = None
+
+    def __call__(self, network: Network, points: torch.Tensor) -> torch.Tensor:
+        """Residuals (len(names), n) of the network at points (n, dimension)."""
+        named = self.law(quantities(self.problem, network, points, self.jets))
+        tensors = named_tensors(named, len(points), self.what, self.single)
+        return torch.stack(list(tensors.values()))
+
+
+def residuals(
+    problem: Problem, law: Law, what: str, single: str | None = None, dtype: Any = torch.float32
+) -> Residuals:
+    """Find what `law` asks for.
+
+    Args:
+        what: how messages call the law, such as "the equations of heat".
+        single: the name of the residual where the law returns a bare tensor.
+
+    Raises:
+        PinnError: the law asks for something unknown, fails, or returns the wrong shape.
+    """
+    requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers() -> torch.Tensor:
+        return torch.rand(PROBE_POINTS, generator=generator, dtype=dtype) + 0.5
+
+    def record(forms: Forms) -> torch.Tensor:
+        requests.extend(form for form in forms.values() if any(form.values()))
+        return numbers()
+
+    low = torch.tensor(problem.domain.lower, dtype=dtype)
+    high = torch.tensor(problem.domain.upper, dtype=dtype)
+    middle = low + (high - low) * torch.rand(
+        PROBE_POINTS, len(low), generator=generator, dtype=dtype
+    )
+    places = dict(zip(problem.domain.names, middle.T, strict=True))
+    try:
+        found = law(Quantities(places, problem.fields, record))
+        named = named_tensors(found, PROBE_POINTS, what, single)
+    except PinnError as error:
+        raise PinnError(f"{what}: {error}" if what not in str(error) else str(error)) from None
+    except Exception as error:
+        raise PinnError(f"{what} fail: {type(error).__name__}: {error}") from error
+    return Residuals(problem, law, what, jets(requests), tuple(named), single)
+
+
+def quantities(
+    problem: Problem, network: Network, points: torch.Tensor, wanted: Jets
+) -> Quantities:
+    """q for the fields of a network at `points` (n, dimension), with derivatives."""
+    names = problem.domain.names
+    columns = [coordinate(points[:, i : i + 1], i, wanted) for i in range(len(names))]
+    outputs = network(torch.cat(columns, -1))  # type: ignore[call-overload]
+    series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
+    raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
+    fields = problem.ansatz(Quantities(series, raw))
+    return from_series(problem, {name: points[:, i] for i, name in enumerate(names)}, fields)
+
+
+def from_series(
+    problem: Problem, places: Mapping[str, torch.Tensor], fields: Mapping[str, Series]
+) -> Quantities:
+    """q for fields that are given as Taylor series."""
+
+    def resolve(forms: Forms) -> torch.Tensor:
+        terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
+        first = next(iter(places.values()))
+        return sum(terms[1:], terms[0]) if terms else torch.zeros_like(first)
+
+    return Quantities(places, problem.fields, resolve)
+
+
+def exact_residuals(law: Residuals, points: torch.Tensor) -> torch.Tensor:
+    """Residuals (len(names), n) of the problem's own exact `solution`."""
+    problem = law.problem
+    names = problem.domain.names
+    series = {name: coordinate(points[:, i], i, law.jets) for i, name in enumerate(names)}
+    fields = problem.solution(Quantities(series, ()))
+    if fields is None:
+        raise PinnError(f"{problem.name} has no exact solution")
+    places = {name: points[:, i] for i, name in enumerate(names)}
+    tensors = named_tensors(
+        law.law(from_series(problem, places, fields)), len(points), law.what, law.single
+    )
+    return torch.stack(list(tensors.values()))

@@ -1,0 +1,73 @@
+"""Collocation points: drawn by the sampler, inside the domain and on the faces of each condition."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from pinn.core.config import Config
+from pinn.core.domain import Box, Face
+from pinn.core.errors import PinnError
+from pinn.core.problem import Condition
+from pinn.core.randomness import numpy_generator
+
+
+@frozen
+class PointSet:
+    """Points as tensors (n, dimension): interior, and by the name of each condition."""
+
+    interior: torch.Tensor
+    conditions: dict[str, torch.Tensor]
+
+
+def draw_points(config: Config, dtype: torch.dtype, device: torch.device) -> PointSet:
+    """All points of a run at its start."""
+    conditions = {}
+    for condition in config.problem.conditions():
+        count = config.points.conditions(condition.name)
+        drawn = _on_faces(config, condition, count)
+        conditions[condition.name] = torch.as_tensor(drawn, dtype=dtype, device=device)
+    return PointSet(draw_interior(config, 0, dtype, device), conditions)
+
+
+def draw_interior(
+    config: Config, draw: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """Interior points; `draw` numbers the redraws."""
+    stream = numpy_generator(config.run.seed, "sampling", draw)
+    return torch.as_tensor(
+        _draw(config, config.problem.domain, config.points.options.interior, stream),
+        dtype=dtype,
+        device=device,
+    )
+
+
+def _on_faces(config: Config, condition: Condition, count: int) -> np.ndarray:
+    """`count` points shared out evenly over the faces of the condition; a corner needs but one."""
+    faces = [config.problem.domain.face(text) for text in condition.on]
+    shares = [len(part) for part in np.array_split(np.empty(count), len(faces))]
+    return np.concatenate(
+        [
+            _on_face(config, face, max(share, 1), f"condition {condition.name} {place}")
+            for place, (face, share) in enumerate(zip(faces, shares, strict=True))
+        ]
+    )
+
+
+def _on_face(config: Config, face: Face, count: int, stream: str) -> np.ndarray:
+    if face.free is None:
+        return face.embed(np.empty((1, 0)))
+    generator = numpy_generator(config.run.seed, stream)
+    return face.embed(_draw(config, face.free, count, generator))
+
+
+def _draw(config: Config, box: Box, count: int, generator: np.random.Generator) -> np.ndarray:
+    sampler = config.points.sampler
+    points = np.asarray(sampler.draw(box, count, generator))
+    if points.shape != (count, box.dimension):
+        raise PinnError(
+            f"sampler {sampler.name!r} returned points of shape {points.shape}; "
+            f"expected ({count}, {box.dimension})"
+        )
+    return points

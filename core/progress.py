@@ -1,0 +1,136 @@
+"""What a person sees while a run trains."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+
+class Reporter(Protocol):
+    def begin(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def begin(self, done: int, total: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class _Clock:
+    """Steps per second and the time that is left."""
+
+    def __init__(self, done: int, total: int) -> None:
+        self.total = total
+        self._last = (time.monotonic(), done)
+        self._rate = 0.0
+
+    def text(self, step: int) -> str:
+        now = time.monotonic()
+        then, before = self._last
+        if step > before and now > then:
+            fresh = (step - before) / (now - then)
+            self._rate = fresh if not self._rate else 0.8 * self._rate + 0.2 * fresh
+            self._last = now, step
+        if not self._rate:
+            return ""
+        left = (self.total - step) / self._rate
+        return f"{self._rate:.1f} steps/s  {_duration(left)} left"
+
+
+class Bar:
+    """A live progress bar, for terminals."""
+
+    INTERVAL = 0.2
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+
+    def begin(self, done: int, total: int) -> None:
+        self._clock = _Clock(done, total)
+        self._next = 0.0
+        self._progress = Progress(
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[values]}"),
+            console=self._console,
+            auto_refresh=False,
+        )
+        self._progress.start()
+        self._task: TaskID = self._progress.add_task("", total=total, completed=done, values="")
+
+    def note(self, text: str) -> None:
+        (self._progress.console if self._progress else self._console).print(text, highlight=False)
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+        if time.monotonic() < self._next and step < self._clock.total:
+            return
+        assert self._progress is not None
+        values = f"{_values(loss, shown)}  {self._clock.text(step)}"
+        self._progress.update(self._task, completed=step, values=values, refresh=True)
+        self._next = time.monotonic() + self.INTERVAL
+
+    def end(self) -> None:
+        if self._progress:
+            self._progress.stop()
+
+
+class Lines:
+    """A plain line every few seconds, for logs."""
+
+    INTERVAL = 5.0
+
+    def begin(self, done: int, total: int) -> None:
+        self._clock = _Clock(done, total)
+        self._next = time.monotonic() + self.INTERVAL
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+        if time.monotonic() < self._next and step < self._clock.total:
+            return
+        total = f"{self._clock.total:,}"
+        text = f"{step:>{len(total)},}/{total}  {_values(loss, shown)}  {self._clock.text(step)}"
+        print(text.rstrip(), flush=True)
+        self._next = time.monotonic() + self.INTERVAL
+
+    def end(self) -> None:
+        pass
+
+
+def for_terminal() -> Reporter:
+    """A bar on a terminal, lines elsewhere."""
+    return Bar(Console()) if sys.stdout.isatty() else Lines()
+
+
+def _values(loss: float, shown: Mapping[str, float]) -> str:
+    named = {"loss": loss, **shown}
+    return "  ".join(f"{name} {value:.2e}" for name, value in named.items())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

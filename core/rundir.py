@@ -1,0 +1,164 @@
+"""The directory of a run: its files, and who may write to it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli
+from filelock import FileLock, Timeout
+
+from pinn.core import checkpoint
+from pinn.core.checkpoint import CorruptCheckpoint, cannot_write, write_atomically
+from pinn.core.config import Config, differences, parse_config
+from pinn.core.errors import PinnError, TrainingError
+from pinn.core.registry import registry
+
+MAY_GROW = "steps"
+
+
+class RunDirectory:
+    """Paths and files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "pinn.toml"
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.predictions = path / "predictions.npz"
+        self.summary = path / "summary.json"
+        self.figures = path / "figures"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for this process alone.
+
+        Raises:
+            PinnError: another run holds it.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise PinnError(
+                f"{self.path}: another run is training in this directory; wait for it, or set "
+                "another one with --set run.directory=…"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def claim(self, config: Config, device: str) -> None:
+        """Write the configuration, or see that the one that is there is the same.
+
+        A longer last stage is not a difference: it continues the run.
+
+        Raises:
+            PinnError: the directory belongs to another configuration; names the keys that differ.
+        """
+        if self.config.exists():
+            there = tomli.loads(self.config.read_text(encoding="utf-8"))
+            differing = differences(_comparable(there), _comparable(config.table()))
+            if not _only_longer(there, config):
+                lines = "\n".join(f"  {difference}" for difference in differing)
+                raise PinnError(
+                    f"{self.path}: holds a run with another configuration:\n{lines}\n"
+                    "set another directory with --set run.directory=…, or delete this one"
+                )
+        write_atomically(self.config, config.toml().encode())
+        write_atomically(
+            self.environment, json.dumps(environment(config, device), indent=2).encode()
+        )
+
+    def newest_state(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest checkpoint that is whole, and a note on each newer one, which is set aside.
+
+        Raises:
+            TrainingError: there are checkpoints, and none is whole.
+        """
+        corrupt: list[Path] = []
+        for path, state in checkpoint.latest(self.checkpoints):
+            if isinstance(state, CorruptCheckpoint):
+                corrupt.append(path)
+                continue
+            for bad in corrupt:
+                bad.rename(bad.with_suffix(".corrupt"))
+            return state, [f"{bad.name} is corrupt: continuing from {path.name}" for bad in corrupt]
+        if corrupt:
+            raise TrainingError(
+                f"{self.checkpoints}: no checkpoint is whole; delete {self.path} to start again"
+            )
+        return None, []
+
+    def read_config(self) -> Config:
+        if not self.config.exists():
+            raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
+        table = tomli.loads(self.config.read_text(encoding="utf-8"))
+        return parse_config(table, str(self.config)).in_directory(self.path)
+
+
+def _comparable(table: dict[str, Any]) -> dict[str, Any]:
+    """Without what does not change the numbers."""
+    free = ("directory", "checkpoint")
+    run = {key: value for key, value in table["run"].items() if key not in free}
+    return {**table, "run": run}
+
+
+def _only_longer(there: dict[str, Any], config: Config) -> bool:
+    """Whether the configurations are the same, but for more steps in the last stage."""
+    old, new = _comparable(there), _comparable(config.table())
+    if len(old["optimizers"]) != len(new["optimizers"]):
+        return False
+    before, after = old["optimizers"][-1], new["optimizers"][-1]
+    if after[MAY_GROW] < before[MAY_GROW]:
+        return False
+    longer = [*old["optimizers"][:-1], {**before, MAY_GROW: after[MAY_GROW]}]
+    return not differences({**old, "optimizers": longer}, new)
+
+
+def environment(config: Config, device: str) -> dict[str, Any]:
+    """Versions, plugins, device and the git commit, for `environment.json`."""
+    libraries = ("pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": device,
+        "versions": {name: version(name) for name in libraries},
+        "plugins": {
+            f"{part.kind} {part.name}": str(part.origin)
+            for part in registry().parts()
+            if part.name in _names(config)
+        },
+        "git_commit": _git_commit(),
+    }
+
+
+def _names(config: Config) -> set[str]:
+    parts = [config.problem, config.network, config.points.sampler, config.weighting]
+    parts += [stage.optimizer for stage in config.stages]
+    parts += [observer.analyzer for observer in config.observers]
+    return {part.name for part in parts}
+
+
+def _git_commit() -> str | None:
+    """The commit of the working directory, where it is a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,114 @@
+"""Everything that moves during training, as one thing that can be saved and restored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from attrs import Factory, define, evolve
+from torch import Tensor
+
+from pinn.core.config import Config
+from pinn.core.errors import PinnError
+from pinn.core.objective import Objective
+from pinn.core.points import PointSet, draw_interior, draw_points
+from pinn.core.randomness import (
+    global_state,
+    restore_global_state,
+    seed_everything,
+    torch_generator,
+)
+
+
+@define
+class State:
+    """Between two steps: `step` steps are done, `stage_step` of them in stage number `stage`."""
+
+    module: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    points: PointSet
+    weights: Tensor
+    step: int = 0
+    stage: int = 0
+    stage_step: int = 0
+    draws: int = 1
+    best_loss: float = float("inf")
+    seconds: dict[str, float] = Factory(dict)
+    """What training and each analyzer took, by name."""
+
+    def to_checkpoint(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "stage": self.stage,
+            "stage_step": self.stage_step,
+            "draws": self.draws,
+            "best_loss": self.best_loss,
+            "seconds": self.seconds,
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weights": self.weights,
+            "interior": self.points.interior,
+            "conditions": self.points.conditions,
+            "random": global_state(),
+        }
+
+    def restore(self, saved: dict[str, Any], config: Config) -> None:
+        """Become the state that `saved` holds."""
+        device = self.weights.device
+        self.module.load_state_dict(saved["module"])
+        if saved["stage"] != self.stage:
+            self.optimizer = build_optimizer(config, saved["stage"], self.module)
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.points = PointSet(
+            saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
+        )
+        self.weights = saved["weights"].to(device)
+        for name in ("step", "stage", "stage_step", "draws", "best_loss", "seconds"):
+            setattr(self, name, saved[name])
+        restore_global_state(saved["random"])
+
+    def next_stage(self, config: Config) -> None:
+        self.stage += 1
+        self.stage_step = 0
+        self.optimizer = build_optimizer(config, self.stage, self.module)
+
+    def redraw(self, config: Config) -> None:
+        """New interior points; their weights start again, since no weight belongs to a new point."""
+        interior = draw_interior(
+            config, self.draws, self.points.interior.dtype, self.points.interior.device
+        )
+        self.draws += 1
+        self.points = evolve(self.points, interior=interior)
+        self.weights = initial_weights(config, len(self.weights), interior)
+
+
+def build_module(config: Config, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
+    """The network with its initial parameters."""
+    seed_everything(config.run.seed)
+    problem = config.problem
+    module = config.network.build(
+        problem.domain, problem.fields, torch_generator(config.run.seed, "initialisation")
+    )
+    return module.to(device=device, dtype=dtype)
+
+
+def initial_state(config: Config, module: torch.nn.Module, objective: Objective) -> State:
+    first = next(module.parameters())
+    points = draw_points(config, first.dtype, first.device)
+    weights = initial_weights(config, len(objective.equations.names), points.interior)
+    return State(module, build_optimizer(config, 0, module), points, weights)
+
+
+def initial_weights(config: Config, equations: int, interior: Tensor) -> Tensor:
+    """(equations, points)"""
+    weights = config.weighting.initial(len(interior))
+    if weights.shape[-1:] != (len(interior),):
+        raise PinnError(
+            f"weighting {config.weighting.name!r} returned initial weights of shape "
+            f"{tuple(weights.shape)} for {len(interior)} points"
+        )
+    return weights.to(interior).expand(equations, -1).clone()
+
+
+def build_optimizer(config: Config, stage: int, module: torch.nn.Module) -> torch.optim.Optimizer:
+    return config.stages[stage].optimizer.build(list(module.parameters()))

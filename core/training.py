@@ -1,0 +1,192 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from pinn.core import checkpoint
+from pinn.core.config import Config
+from pinn.core.errors import TrainingError
+from pinn.core.evaluation import Evaluator
+from pinn.core.objective import Evaluation, Objective
+from pinn.core.progress import Reporter
+from pinn.core.records import Records
+from pinn.core.rundir import RunDirectory
+from pinn.core.state import State
+from pinn.core.view import View
+
+WALL = 1e30
+"""The loss that a line search sees where the true one is not finite."""
+
+
+class Trainer:
+    """Moves a state to the end of its stages, recording and saving on the way."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        objective: Objective,
+        evaluator: Evaluator,
+        directory: RunDirectory,
+        records: Records,
+        reporter: Reporter,
+    ) -> None:
+        self.config = config
+        self.state = state
+        self.objective = objective
+        self.evaluator = evaluator
+        self.directory = directory
+        self.records = records
+        self.reporter = reporter
+        self.shown: dict[str, float] = {}
+        self.evaluation: Evaluation | None = None
+
+    @property
+    def done(self) -> bool:
+        last = self.state.stage == len(self.config.stages) - 1
+        return last and self.stage_done
+
+    @property
+    def stage_done(self) -> bool:
+        return self.state.stage_step >= self.config.stages[self.state.stage].steps
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Train until every stage is done or `stop` says so; either way the end is saved."""
+        while not self.done and not stop():
+            if self.stage_done:
+                self.state.next_stage(self.config)
+            if self._due(self.config.points.options.redraw):
+                self.state.redraw(self.config)
+                self.reporter.note(f"step {self.state.step}: new points; their weights start again")
+            with self._timed("training"):
+                self.step()
+            self.observe()
+            assert self.evaluation is not None
+            self.reporter.step(self.state.step, float(self.evaluation.loss), self.shown)
+            if self._due(self.config.run.checkpoint) or self.stage_done:
+                self.save()
+        self.save()
+
+    def step(self) -> None:
+        """One optimizer step: residuals → weights → loss → gradient → parameters."""
+        state = self.state
+        stage = self.config.stages[state.stage]
+        rate = stage.optimizer.learning_rate(state.stage_step, stage.steps)
+        if rate is not None:
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
+        self.evaluation = None
+        state.optimizer.step(self.closure)
+        assert self.evaluation is not None
+        state.weights = self.evaluation.weights
+        state.step += 1
+        state.stage_step += 1
+
+    def closure(self) -> torch.Tensor:
+        """Loss and gradient at the parameters as they are.
+
+        The first call of a step updates the weights; a line search then tries other parameters under
+        the same weights, and may step where the loss is not finite: it is shown a wall there.
+        """
+        first = self.evaluation is None
+        weights = self.state.weights if self.evaluation is None else self.evaluation.weights
+        parameters = tuple(self.state.module.parameters())
+        evaluation = self.objective.evaluate(parameters, self.state.points, weights, update=first)
+        norms = torch.stack(torch._foreach_norm(evaluation.gradient))  # type: ignore[arg-type]
+        finite = bool(torch.isfinite(evaluation.terms).all() & torch.isfinite(norms).all())
+        if first:
+            if not finite:
+                raise self.not_finite(evaluation)
+            self.evaluation = evaluation
+        for parameter, gradient in zip(parameters, evaluation.gradient, strict=True):
+            parameter.grad = gradient if finite else torch.zeros_like(parameter)
+        return evaluation.loss if finite else torch.full_like(evaluation.loss, WALL)
+
+    def not_finite(self, evaluation: Evaluation) -> TrainingError:
+        losses = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))
+        wrong = [f"the loss of {n!r} is {v}" for n, v in losses.items() if not math.isfinite(v)]
+        cause = "; ".join(wrong) or "the loss is finite, its gradient is not"
+        saved = checkpoint.newest_first(self.directory.checkpoints)
+        kept = f"the last good checkpoint is {saved[0]}" if saved else "no checkpoint was due yet"
+        return TrainingError(
+            f"step {self.state.step + 1}: {cause}. Training stopped before the optimizer moved; "
+            f'{kept}. A smaller learning rate, precision = "float64" or another seed may help'
+        )
+
+    def observe(self) -> None:
+        """Record what is due after this step."""
+        step, last = self.state.step, self.done
+        row: dict[str, Any] = {}
+        if last or self._due(self.config.run.record):
+            row |= self.losses()
+        view = self.view()
+        for observer in self.config.observers:
+            if last or step % observer.every == 0:
+                with self._timed(observer.analyzer.name):
+                    found = observer.analyzer.measure(view)
+                row |= found
+                name = observer.analyzer.shows
+                if name is not None and name in found:
+                    self.shown[name] = float(found[name])
+        if row:
+            self.records.append(step, row)
+
+    def losses(self) -> dict[str, Any]:
+        assert self.evaluation is not None
+        terms = dict(zip(self.objective.names, self.evaluation.terms.tolist(), strict=True))
+        rate = self.state.optimizer.param_groups[0].get("lr", math.nan)
+        return {
+            "loss": sum(terms.values()),
+            **{f"loss.{name}": value for name, value in terms.items()},
+            "loss.unweighted": self.unweighted_loss(),
+            "learning_rate": float(rate),
+            "seconds": self.state.seconds["training"],
+        }
+
+    def unweighted_loss(self) -> float:
+        """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
+        assert self.evaluation is not None
+        conditions = self.evaluation.terms[len(self.objective.equations.names) :]
+        return float((self.evaluation.residuals**2).mean(1).sum() + conditions.sum())
+
+    def view(self) -> View:
+        return View(
+            step=self.state.step,
+            problem=self.config.problem,
+            objective=self.objective,
+            points=self.state.points,
+            weights=self.state.weights,
+            optimizer=self.state.optimizer,
+            evaluator=self.evaluator,
+            records=self.records,
+            seed=self.config.run.seed,
+        )
+
+    def save(self) -> None:
+        """Checkpoint the state, unless this step is saved already."""
+        saved = checkpoint.newest_first(self.directory.checkpoints)
+        if self.evaluation is None or (saved and saved[0].name == f"step-{self.state.step:09d}.pt"):
+            return
+        loss = self.unweighted_loss()
+        best = loss < self.state.best_loss
+        self.state.best_loss = min(loss, self.state.best_loss)
+        checkpoint.save(
+            self.directory.checkpoints, self.state.step, self.state.to_checkpoint(), best
+        )
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.state.step > 0 and self.state.step % every == 0
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        elapsed = time.perf_counter() - begin
+        self.state.seconds[name] = self.state.seconds.get(name, 0.0) + elapsed

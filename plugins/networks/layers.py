@@ -1,0 +1,95 @@
+"""Layers in ordinary torch operations, so that Taylor series pass through them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pinn.core import Box
+
+
+class Sine(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.sin(z)
+
+
+def activation(name: str) -> nn.Module:
+    if name == "gelu":
+        return nn.GELU(approximate="tanh")
+    modules: dict[str, type[nn.Module]] = {
+        "tanh": nn.Tanh,
+        "sin": Sine,
+        "silu": nn.SiLU,
+        "softplus": nn.Softplus,
+        "sigmoid": nn.Sigmoid,
+    }
+    return modules[name]()
+
+
+def linear(inputs: int, outputs: int, initialisation: str, generator: Generator) -> nn.Linear:
+    """W x + b with b = 0 and W drawn as `initialisation` says (Glorot & Bengio 2010; He et al. 2015)."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    nn.init.zeros_(layer.bias)
+    scheme, _, shape = initialisation.partition("-")
+    variance = {"xavier": 2 / (inputs + outputs), "he": 2 / inputs, "lecun": 1 / inputs}[scheme]
+    with torch.no_grad():
+        if shape == "normal":
+            layer.weight.normal_(0, math.sqrt(variance), generator=generator)
+        else:
+            bound = math.sqrt(3 * variance)
+            layer.weight.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+class Embedding(nn.Module):
+    """Coordinates (n, d) as the network sees them (n, `width`).
+
+    A periodic coordinate x of period P becomes sin(2πkx/P), cos(2πkx/P), k = 1 … modes, so that the
+    network is periodic with all derivatives (Dong & Ni 2021). Random Fourier features are
+    sin(Bx), cos(Bx) with B normal (Tancik et al. 2020).
+    """
+
+    def __init__(
+        self,
+        inputs: Box,
+        normalise: bool,
+        periodic: Collection[str],
+        modes: int,
+        features: int,
+        scale: float,
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        self.periodic = [name in periodic for name in inputs.names]
+        lower = torch.tensor(inputs.lower)
+        extent = torch.tensor(inputs.upper) - lower
+        self.register_buffer("slope", 2 / extent if normalise else torch.ones_like(extent))
+        self.register_buffer("shift", -1 - 2 * lower / extent if normalise else 0 * lower)
+        modes_of_period = torch.arange(1, modes + 1)
+        self.register_buffer("frequencies", 2 * math.pi * modes_of_period / extent[:, None])
+        width = sum(2 * modes if repeats else 1 for repeats in self.periodic)
+        self.plain = not features and not any(self.periodic)
+        self.register_buffer("projection", None)
+        if features:
+            self.projection = scale * torch.randn(width, features, generator=generator)
+        self.width = 2 * features or width
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled = x * self.slope + self.shift
+        if self.plain:
+            return scaled
+        columns = []
+        for i, repeats in enumerate(self.periodic):
+            if repeats:
+                angle = x[:, i : i + 1] * self.frequencies[i]
+                columns += [torch.sin(angle), torch.cos(angle)]
+            else:
+                columns.append(scaled[:, i : i + 1])
+        z = torch.cat(columns, -1)
+        if self.projection is None:
+            return z
+        angle = torch.matmul(z, self.projection)
+        return torch.cat([torch.sin(angle), torch.cos(angle)], -1)

@@ -1,0 +1,34 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from pinn.core import Box
+from pinn.plugins.networks.options import FeedForward
+
+if TYPE_CHECKING:
+    from torch import Generator, nn
+
+
+@frozen
+class MLP(FeedForward):
+    """Fully connected layers of one width."""
+
+    name = "mlp"
+
+    def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        from torch import nn
+
+        from pinn.plugins.networks.layers import activation, linear
+
+        embedding = self.embedding(inputs, generator)
+        widths = [embedding.width] + [self.width] * self.depth
+        layers: list[nn.Module] = [embedding]
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers.append(linear(before, after, self.initialisation, generator))
+            layers.append(activation(self.activation))
+        layers.append(linear(self.width, len(outputs), self.initialisation, generator))
+        return nn.Sequential(*layers)

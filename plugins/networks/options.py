@@ -1,0 +1,58 @@
+"""What every built-in architecture lets one choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from pinn.core import Box, Network, PinnError, above, at_least, choice, option
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from pinn.plugins.networks.layers import Embedding
+
+ACTIVATIONS = ("tanh", "sin", "gelu", "silu", "softplus", "sigmoid")
+INITIALISATIONS = ("xavier-normal", "xavier-uniform", "he-normal", "he-uniform", "lecun-normal")
+
+
+@frozen
+class FeedForward(Network):
+    """Size, activation, initialisation and input embedding."""
+
+    width: int = option(64, "neurons of a hidden layer", at_least(1))
+    depth: int = option(4, "hidden layers", at_least(1))
+    activation: str = option("tanh", ", ".join(ACTIVATIONS), choice(*ACTIVATIONS))
+    initialisation: str = option(
+        "xavier-normal", "of weight matrices; biases are 0", choice(*INITIALISATIONS)
+    )
+    normalise: bool = option(False, "map every coordinate to [-1, 1] first")
+    periodic: list[str] = option([], "coordinates in which the network is exactly periodic")
+    modes: int = option(1, "sines and cosines of each periodic coordinate", at_least(1))
+    fourier_features: int = option(0, "random Fourier features of the input; 0: none", at_least(0))
+    fourier_scale: float = option(1.0, "standard deviation of their frequencies", above(0))
+
+    def embedding(self, inputs: Box, generator: Generator) -> Embedding:
+        """The first layer, without trainable parameters.
+
+        Raises:
+            PinnError: `periodic` names a coordinate that the domain does not have.
+        """
+        from pinn.plugins.networks.layers import Embedding
+
+        for name in self.periodic:
+            if name not in inputs.names:
+                raise PinnError(
+                    f"[network] periodic: there is no coordinate {name!r}; "
+                    f"the domain has {', '.join(inputs.names)}"
+                )
+        return Embedding(
+            inputs,
+            self.normalise,
+            self.periodic,
+            self.modes,
+            self.fourier_features,
+            self.fourier_scale,
+            generator,
+        )

@@ -1,0 +1,12 @@
+"""Optimizers with their learning-rate schedules."""
+
+from collections.abc import Sequence
+
+from pinn.core import Optimizer, hookimpl
+from pinn.plugins.optimizers.adam import Adam
+from pinn.plugins.optimizers.lbfgs import LBFGS
+
+
+@hookimpl
+def pinn_optimizers() -> Sequence[type[Optimizer]]:
+    return [Adam, LBFGS]

@@ -1,0 +1,39 @@
+"""Limited-memory BFGS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from attrs import frozen
+
+from pinn.core import Optimizer, above, at_least, option
+
+
+@frozen
+class LBFGS(Optimizer):
+    """L-BFGS with a strong-Wolfe line search (Nocedal & Wright, chapter 7).
+
+    One step of a stage is one iteration. It does not stop before the stage ends, unless tolerances are
+    set: its own are zero.
+    """
+
+    name = "lbfgs"
+
+    lr: float = option(1.0, "first step length that a line search tries", above(0))
+    history: int = option(50, "pairs of differences that are kept", at_least(1))
+    evaluations: int = option(25, "of the loss in one line search, at most", at_least(2))
+    tolerance_grad: float = option(0.0, "skip steps once max|gradient| is below", at_least(0))
+    tolerance_change: float = option(0.0, "and steps that change less than this", at_least(0))
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.LBFGS(
+            parameters,
+            lr=self.lr,
+            max_iter=1,
+            max_eval=self.evaluations,
+            tolerance_grad=self.tolerance_grad,
+            tolerance_change=self.tolerance_change,
+            history_size=self.history,
+            line_search_fn="strong_wolfe",
+        )

@@ -1,0 +1,45 @@
+"""The viscous Burgers equation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import pi
+from typing import Any
+
+import torch
+from attrs import frozen
+
+from pinn.core import Box, Condition, Problem, Reference, at_least, option
+
+
+@frozen
+class Burgers(Problem):
+    """u_t + u u_x = ν u_xx on [−1, 1] × [0, 1], u(x, 0) = −sin πx, u(±1, t) = 0."""
+
+    name = "burgers"
+    fields = ("u",)
+    domain = Box(x=(-1, 1), t=(0, 1))
+
+    viscosity: float = option(0.01 / pi, "ν", at_least(1e-3))
+    hard: bool = option(False, "satisfy initial and boundary conditions exactly")
+
+    def equations(self, q: Any) -> Mapping[str, torch.Tensor]:
+        return {"burgers": q.u_t + q.u * q.u_x - self.viscosity * q.u_xx}
+
+    def conditions(self) -> Iterator[Condition]:
+        if not self.hard:
+            yield Condition("initial", on="t=0", residual=lambda q: q.u + torch.sin(pi * q.x))
+            yield Condition("walls", on=("x=-1", "x=1"), residual=lambda q: q.u)
+
+    def ansatz(self, q: Any) -> Mapping[str, Any]:
+        """u = −sin πx + t (1 − x²) N"""
+        if not self.hard:
+            return {"u": q.u}
+        return {"u": q.t * (1 - q.x**2) * q.u - torch.sin(pi * q.x)}
+
+    def reference(self) -> Reference:
+        """See `burgers_reference.py`; absolute accuracy 1e-10."""
+        from pinn.problems.burgers_reference import solve
+
+        x, t, u = solve(self.viscosity)
+        return Reference({"x": x, "t": t}, {"u": u})
