@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_leaves
 
 STEPS_THAT_PAY = 1000
 
@@ -46,7 +47,7 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     ready: dict[tuple[tuple[int, ...], ...], Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
-        tensors = [t for t in torch.utils._pytree.tree_leaves(arguments)]
+        tensors = tree_leaves(arguments)
         shapes = tuple(tuple(t.shape) for t in tensors)
         if shapes not in ready:
             graph = make_fx(lambda *inputs: function(*inputs))(*arguments)

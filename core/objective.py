@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,13 +80,13 @@ class Objective:
                 )
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
-        self._full = self._evaluate
-        self._frozen = self._evaluate_frozen
+        self._updating: Callable[..., Any] = partial(self._evaluate, True)
+        self._frozen: Callable[..., Any] = partial(self._evaluate, False)
 
     def compiled(self, compiler: Compile) -> None:
         """Have the whole evaluation compiled; a chunked one stays eager."""
-        self._full = compiler(self._evaluate)
-        self._frozen = compiler(self._evaluate_frozen)
+        self._updating = compiler(self._updating)
+        self._frozen = compiler(self._frozen)
 
     def evaluate(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
@@ -93,7 +94,7 @@ class Objective:
         """The loss and its gradient; with `update`, under weights updated from these residuals."""
         if self.chunk and self.chunk < len(points.interior):
             return self._in_chunks(parameters, points, weights, update)
-        whole = self._full if update else self._frozen
+        whole = self._updating if update else self._frozen
         conditions = tuple(points.conditions.values())
         return Evaluation(*whole(tuple(parameters), points.interior, conditions, weights))
 
@@ -136,11 +137,11 @@ class Objective:
 
     def _evaluate(
         self,
+        update: bool,
         parameters: tuple[Tensor, ...],
         interior: Tensor,
         conditions: tuple[Tensor, ...],
         weights: Tensor,
-        update: bool = True,
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
         found = self.interior_residuals(parameters, interior)
         if update and not self.weighting.static:
@@ -151,11 +152,6 @@ class Objective:
         )
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient, weights, found.detach()
-
-    def _evaluate_frozen(
-        self, *arguments: Any
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
-        return self._evaluate(*arguments, update=False)
 
     def _in_chunks(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool

@@ -12,7 +12,7 @@ from pinn.core.errors import PinnError
 from pinn.core.jets import Functional, Jets, jets
 from pinn.core.problem import Problem
 from pinn.core.quantities import Forms, Quantities, named_tensors
-from pinn.core.series import Series, coordinate
+from pinn.core.series import coordinate
 
 Network = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
@@ -86,7 +86,8 @@ def quantities(
     """q for the fields of a network at `points` (n, dimension), with derivatives."""
     names = problem.domain.names
     columns = [coordinate(points[:, i : i + 1], i, wanted) for i in range(len(names))]
-    outputs = network(torch.cat(columns, -1))  # type: ignore[call-overload]
+    inputs: Any = columns
+    outputs = network(torch.cat(inputs, -1))
     series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
     fields = problem.ansatz(Quantities(series, raw))
@@ -94,7 +95,7 @@ def quantities(
 
 
 def from_series(
-    problem: Problem, places: Mapping[str, torch.Tensor], fields: Mapping[str, Series]
+    problem: Problem, places: Mapping[str, torch.Tensor], fields: Mapping[str, Any]
 ) -> Quantities:
     """q for fields that are given as Taylor series."""
 

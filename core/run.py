@@ -114,7 +114,7 @@ def _write_results(trainer: Trainer) -> None:
             arrays[f"{name}_error"] = value - grid.fields[name]
     temporary = directory.predictions.with_suffix(".tmp.npz")
     try:
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(directory.predictions)
         write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
         shown = [o.analyzer.shows for o in trainer.config.observers if o.analyzer.shows]
@@ -174,7 +174,7 @@ def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
             reporter.note(f"note: {message}")
 
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         yield
 
 
@@ -239,7 +239,7 @@ class Run:
         if points is None:
             if set(coordinates) != set(names):
                 raise PinnError(f"predict needs the coordinates {', '.join(names)}")
-            arrays = np.broadcast_arrays(*(np.asarray(coordinates[n], float) for n in names))
+            arrays = list(np.broadcast_arrays(*(np.asarray(coordinates[n], float) for n in names)))
         else:
             table = np.asarray(points, float)
             if table.ndim != 2 or table.shape[1] != len(names):

@@ -147,7 +147,7 @@ def environment(config: Config, device: str) -> dict[str, Any]:
 
 
 def _names(config: Config) -> set[str]:
-    parts = [config.problem, config.network, config.points.sampler, config.weighting]
+    parts: list[Any] = [config.problem, config.network, config.points.sampler, config.weighting]
     parts += [stage.optimizer for stage in config.stages]
     parts += [observer.analyzer for observer in config.observers]
     return {part.name for part in parts}

@@ -603,9 +603,12 @@ def on_values(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 LINEAR = frozenset(
-    "reshape view flatten unflatten unsqueeze squeeze transpose permute t movedim select narrow "
-    "index_select gather sum mean cumsum chunk split tensor_split unbind expand expand_as repeat "
-    "tile flip roll neg negative positive clone contiguous detach to float double".split()
+    # Everything that maps each coefficient by itself.
+    """
+    chunk clone contiguous cumsum detach double expand expand_as flatten flip float gather index_select
+    mean movedim narrow neg negative permute positive repeat reshape roll select split squeeze sum t
+    tensor_split tile to transpose unbind unflatten unsqueeze view
+    """.split()
 )
 
 RULES: dict[str, Callable[..., Any]] = {
@@ -657,6 +660,9 @@ RULES: dict[str, Callable[..., Any]] = {
     "sqrt": sqrt,
     "square": square,
     "tanh": tanh,
-    **{name: on_values(getattr(torch, name)) for name in "gt lt ge le eq ne sign".split()},
-    **{name: on_values(getattr(torch, name)) for name in "zeros_like ones_like".split()},
+    **{
+        name: on_values(getattr(torch, name))
+        for name in ["gt", "lt", "ge", "le", "eq", "ne", "sign"]
+    },
+    **{name: on_values(getattr(torch, name)) for name in ["zeros_like", "ones_like"]},
 }

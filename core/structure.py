@@ -13,6 +13,9 @@ from pinn.core.errors import nearest, one_of
 
 T = TypeVar("T")
 
+LISTS: tuple[Any, ...] = (list, tuple)
+TABLES: tuple[Any, ...] = (dict,)
+
 NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
@@ -102,10 +105,10 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(str, _strict(str, lambda v: isinstance(v, str)))
     converter.register_structure_hook(bool, _strict(bool, lambda v: isinstance(v, bool)))
     converter.register_structure_hook_func(
-        lambda annotation: get_origin(annotation) in (list, tuple), _structure_list
+        lambda annotation: get_origin(annotation) in LISTS, _structure_list
     )
     converter.register_structure_hook_func(
-        lambda annotation: get_origin(annotation) is dict, _structure_table
+        lambda annotation: get_origin(annotation) in TABLES, _structure_table
     )
     converter.register_structure_hook_func(_is_union_of_scalars, _structure_union)
     return converter

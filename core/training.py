@@ -83,7 +83,7 @@ class Trainer:
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
         self.evaluation = None
-        state.optimizer.step(self.closure)
+        state.optimizer.step(self.closure)  # type: ignore[arg-type]
         assert self.evaluation is not None
         state.weights = self.evaluation.weights
         state.step += 1

@@ -22,9 +22,8 @@ more than 0.05 from the upper corners of the lid:
     1000   80 - 96                 5.4e-6  2.8e-4   1.5e-4                     8e-11   6.6e-8
     3200   80 - 96                 5.0e-5  8.4e-4   4.7e-4                     7.6e-9  3.6e-8
 
-At Re = 1000 80 modes (the default) agree with u along x = 0.5 of Botella and Peyret within 2e-7 and
-with their p within 2e-5, and the stored vortex has their psi = -0.118933 (-0.1189366 between the
-points).
+At Re = 1000 80 modes (the default; 20 s) agree with u along x = 0.5 of Botella and Peyret within
+2e-7 and with their p within 2e-5; the main vortex has their psi = -0.1189366 at (0.5308, 0.5652).
 
 The tables of Ghia, Ghia and Shin (J. Comput. Phys. 48 (1982) 387) are matched within 0.0093 (Re
 100) and 0.0062 (Re 400), but only within 0.018 (Re 1000, five values beyond 0.01, all of v in the

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from pinn.problems import cavity_reference as cavity
 
 REYNOLDS = (100, 400, 1000, 3200)

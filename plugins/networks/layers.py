@@ -52,6 +52,11 @@ class Embedding(nn.Module):
     sin(Bx), cos(Bx) with B normal (Tancik et al. 2020).
     """
 
+    slope: Tensor
+    shift: Tensor
+    frequencies: Tensor
+    projection: Tensor | None
+
     def __init__(
         self,
         inputs: Box,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -27,7 +28,7 @@ class MLP(FeedForward):
         embedding = self.embedding(inputs, generator)
         widths = [embedding.width] + [self.width] * self.depth
         layers: list[nn.Module] = [embedding]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers.append(linear(before, after, self.initialisation, generator))
             layers.append(activation(self.activation))
         layers.append(linear(self.width, len(outputs), self.initialisation, generator))

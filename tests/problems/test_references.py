@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.integrate import quad
+from scipy.interpolate import CubicSpline
+
 from pinn.problems import allen_cahn_reference as allen_cahn
 from pinn.problems import burgers_reference as burgers
 from pinn.problems import cavity_reference as cavity
-from scipy.integrate import quad
-from scipy.interpolate import CubicSpline
 
 Array = NDArray[np.float64]
 
