@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from attrs import frozen
 
 from pinn.core import Analyzer, at_least, option
+from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import files
@@ -18,22 +16,7 @@ SIGINT_STATUS = 130
 
 def main() -> None:
     """The entry point of the command."""
-    _import_lazily("torch")
     _commands()
-
-
-def _import_lazily(name: str) -> None:
-    """Let `import torch` cost nothing until torch is used: listing parts does not need it.
-
-    The recipe of the standard library's importlib documentation, "Implementing lazy imports".
-    """
-    spec = None if name in sys.modules else importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        return
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
 
 
 def _messages(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,24 +38,21 @@ class Silent:
 
 
 class _Clock:
-    """Steps per second and the time that is left."""
+    """Steps per second and the time that is left; the first step, which may compile, does not count."""
 
-    def __init__(self, done: int, total: int) -> None:
+    def __init__(self, total: int) -> None:
         self.total = total
-        self._last = (time.monotonic(), done)
-        self._rate = 0.0
+        self._begin: tuple[float, int] | None = None
 
     def text(self, step: int) -> str:
         now = time.monotonic()
-        then, before = self._last
-        if step > before and now > then:
-            fresh = (step - before) / (now - then)
-            self._rate = fresh if not self._rate else 0.8 * self._rate + 0.2 * fresh
-            self._last = now, step
-        if not self._rate:
+        if self._begin is None:
+            self._begin = now, step
+        begin, first = self._begin
+        if step == first or now == begin:
             return ""
-        left = (self.total - step) / self._rate
-        return f"{self._rate:.1f} steps/s  {_duration(left)} left"
+        rate = (step - first) / (now - begin)
+        return f"{rate:.1f} steps/s  {_duration((self.total - step) / rate)} left"
 
 
 class Bar:
@@ -68,7 +65,7 @@ class Bar:
         self._progress: Progress | None = None
 
     def begin(self, done: int, total: int) -> None:
-        self._clock = _Clock(done, total)
+        self._clock = _Clock(total)
         self._next = 0.0
         self._progress = Progress(
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
@@ -84,10 +81,11 @@ class Bar:
         (self._progress.console if self._progress else self._console).print(text, highlight=False)
 
     def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+        speed = self._clock.text(step)
         if time.monotonic() < self._next and step < self._clock.total:
             return
         assert self._progress is not None
-        values = f"{_values(loss, shown)}  {self._clock.text(step)}"
+        values = f"{_values(loss, shown)}  {speed}"
         self._progress.update(self._task, completed=step, values=values, refresh=True)
         self._next = time.monotonic() + self.INTERVAL
 
@@ -102,17 +100,18 @@ class Lines:
     INTERVAL = 5.0
 
     def begin(self, done: int, total: int) -> None:
-        self._clock = _Clock(done, total)
+        self._clock = _Clock(total)
         self._next = time.monotonic() + self.INTERVAL
 
     def note(self, text: str) -> None:
         print(text, flush=True)
 
     def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+        speed = self._clock.text(step)
         if time.monotonic() < self._next and step < self._clock.total:
             return
         total = f"{self._clock.total:,}"
-        text = f"{step:>{len(total)},}/{total}  {_values(loss, shown)}  {self._clock.text(step)}"
+        text = f"{step:>{len(total)},}/{total}  {_values(loss, shown)}  {speed}"
         print(text.rstrip(), flush=True)
         self._next = time.monotonic() + self.INTERVAL
 

@@ -44,21 +44,24 @@ class Quantities:
             return self.d(name)
         for field in sorted(self._fields, key=len, reverse=True):
             letters = name.removeprefix(f"{field}_")
-            if letters != name and all(letter in self._coordinates for letter in letters):
+            if letters not in (name, "") and all(letter in self._coordinates for letter in letters):
                 return self.d(field, *letters)
         known = [*self._coordinates, *self._fields]
+        example = "_".join([*self._fields][:1] + [*self._coordinates][:1])
         raise PinnError(
             f"the equations ask for {name!r}{nearest(name, known)}; coordinates are "
             f"{one_of(self._coordinates)}, fields are {one_of(self._fields)}, and a derivative is "
-            f"written field_coordinates, as in {next(iter(self._fields))}_"
-            f"{next(iter(self._coordinates))}"
+            f"written field_coordinates, as in {example}"
         )
 
     def d(self, field: str, *coordinates: str) -> Any:
         """The derivative of a field: `q.d("u", "theta", "theta")` is u_θθ."""
         for name, known in ((field, self._fields), *((c, self._coordinates) for c in coordinates)):
             if name not in known:
-                raise PinnError(f"the equations ask for {name!r}; there are {one_of(known)}")
+                raise PinnError(
+                    f"the equations ask for {name!r}{nearest(name, known)}; "
+                    f"there are {one_of(known)}"
+                )
         if self._resolve is None:
             if coordinates:
                 raise PinnError(f"the derivative of {field!r} is not known here, only {field!r}")
@@ -74,6 +77,9 @@ class Combination:
     Waiting lets `q.u_t - nu * q.u_xx` reach the network as one request (see `jets.py`).
     """
 
+    __array_ufunc__ = None
+    """NumPy numbers on the left leave the operation to the combination."""
+
     def __init__(self, forms: Forms, rest: Any, resolve: Resolve) -> None:
         self._forms = forms
         self._rest = rest
@@ -88,7 +94,8 @@ class Combination:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        return func(*_resolved(args), **(kwargs or {}))
+        named = {name: _plain(value) for name, value in (kwargs or {}).items()}
+        return func(*_resolved(args), **named)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -118,6 +125,9 @@ class Combination:
 
     def __neg__(self) -> Combination:
         return self._times(-1.0)
+
+    def __abs__(self) -> torch.Tensor:
+        return self.tensor().abs()
 
     def __sub__(self, other: Any) -> Combination:
         return self + (-other)
@@ -158,6 +168,14 @@ class Combination:
 
     def __le__(self, other: Any) -> Any:
         return self.tensor() <= _plain(other)
+
+    def __eq__(self, other: Any) -> Any:
+        return self.tensor() == _plain(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self.tensor() != _plain(other)
+
+    __hash__ = object.__hash__
 
     def _times(self, factor: float) -> Combination:
         forms = {f: {i: factor * a for i, a in form.items()} for f, form in self._forms.items()}

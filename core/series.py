@@ -39,6 +39,9 @@ class Series:
         jets: what the channels mean and how they multiply.
     """
 
+    __array_ufunc__ = None
+    """NumPy numbers on the left leave the operation to the series."""
+
     def __init__(self, coefficients: Coefficients, jets: Jets) -> None:
         self.coefficients = coefficients
         self.jets = jets
@@ -142,8 +145,31 @@ class Series:
     def __pow__(self, exponent: Any) -> Series:
         return power(self, exponent)
 
-    def __rpow__(self, base: float) -> Series:
-        return exp(multiply(self, math.log(base)))
+    def __rpow__(self, base: Any) -> Series:
+        return power(base, self)
+
+    def __abs__(self) -> Series:
+        return absolute(self)
+
+    def __gt__(self, other: Any) -> Any:
+        return apply(torch.gt, (self, other), {})
+
+    def __lt__(self, other: Any) -> Any:
+        return apply(torch.lt, (self, other), {})
+
+    def __ge__(self, other: Any) -> Any:
+        return apply(torch.ge, (self, other), {})
+
+    def __le__(self, other: Any) -> Any:
+        return apply(torch.le, (self, other), {})
+
+    def __eq__(self, other: Any) -> Any:
+        return apply(torch.eq, (self, other), {})
+
+    def __ne__(self, other: Any) -> Any:
+        return apply(torch.ne, (self, other), {})
+
+    __hash__ = object.__hash__
 
     def __matmul__(self, other: Any) -> Series:
         return matmul(self, other)
@@ -164,6 +190,8 @@ def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     name = func.__name__
     if name.endswith("_") and not name.endswith("__"):
         raise SeriesError(f"{name} works in place, which a Taylor series cannot: use {name[:-1]}")
+    if name == "__setitem__":
+        raise SeriesError("a Taylor series cannot be written into a tensor: use torch.cat or stack")
     rule = RULES.get(name.strip("_"))
     if rule is not None:
         return rule(*args, **kwargs)
@@ -226,7 +254,19 @@ def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Series:
 
 
 def matmul(a: Any, b: Any) -> Series:
+    a = rows(a) if isinstance(a, Series) else a
+    b = b.map(lambda c: c.expand(b.shape)) if isinstance(b, Series) else b
     return multiply(a, b, torch.matmul)
+
+
+def rows(z: Series) -> Series:
+    """`z` with every coefficient in the shape of the value, but for one row where all rows agree."""
+
+    def expanded(c: torch.Tensor) -> torch.Tensor:
+        agree = z.ndim > 1 and c.ndim == z.ndim and c.shape[0] == 1
+        return c.expand(1, *z.shape[1:]) if agree else c.expand(z.shape)
+
+    return z.map(expanded)
 
 
 def addmm(bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Series:
@@ -240,7 +280,7 @@ def dense(z: Any, weight: Any, bias: Any = None) -> Series:
     return Series(
         {
             i: torch.nn.functional.linear(c, weight, None if i else bias)
-            for i, c in z.coefficients.items()
+            for i, c in rows(z).coefficients.items()
         },
         z.jets,
     )
@@ -416,7 +456,7 @@ def log(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
 
 
 def _power_rule(
-    exponent: float, value: Callable[[torch.Tensor], torch.Tensor]
+    exponent: Any, value: Callable[[torch.Tensor], torch.Tensor]
 ) -> Callable[..., Series]:
     """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
 
@@ -438,10 +478,9 @@ rsqrt = _power_rule(-0.5, torch.rsqrt)
 
 def power(z: Any, exponent: Any) -> Series:
     if isinstance(exponent, Series):
-        return exp(multiply(exponent, log(z) if isinstance(z, Series) else torch.log(z)))
-    if isinstance(exponent, torch.Tensor):
-        return exp(multiply(log(z), exponent))
-    if exponent == int(exponent) and exponent >= 0:
+        base, exponent = as_pair(z, exponent)
+        return exp(multiply(exponent, log(base)))
+    if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
         return _natural_power(int(exponent))(z)
     return _power_rule(exponent, lambda value: torch.pow(value, exponent))(z)
 
@@ -492,8 +531,12 @@ def softplus(z: Series, beta: float = 1.0, threshold: float = 20.0) -> Series:
     return rule(z)
 
 
+def relu(z: Series, inplace: bool = False) -> Series:
+    return ramp(z)
+
+
 @elementwise
-def relu(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def ramp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
     return [torch.relu(z), (z > 0).to(z.dtype)] + [None] * (degree - 1)
 
 
@@ -513,14 +556,16 @@ def gelu(z: Series, *, approximate: str = "none") -> Series:
     return multiply(multiply(z, add(erf(multiply(z, math.sqrt(0.5))), 1.0)), 0.5)
 
 
-def sinh(z: Series) -> Series:
-    growing = exp(z)
-    return multiply(subtract(growing, reciprocal(growing)), 0.5)
+@elementwise
+def sinh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    pair = (torch.sinh(z), torch.cosh(z))
+    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
-def cosh(z: Series) -> Series:
-    growing = exp(z)
-    return multiply(add(growing, reciprocal(growing)), 0.5)
+@elementwise
+def cosh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    pair = (torch.cosh(z), torch.sinh(z))
+    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
 # --- everything else
@@ -607,7 +652,7 @@ LINEAR = frozenset(
     """
     chunk clone contiguous cumsum detach double expand expand_as flatten flip float gather index_select
     mean movedim narrow neg negative permute positive repeat reshape roll select split squeeze sum t
-    tensor_split tile to transpose unbind unflatten unsqueeze view
+    tensor_split tile to transpose unbind unflatten unsqueeze
     """.split()
 )
 
@@ -628,6 +673,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "rtruediv": lambda a, b: divide(b, a),
     "pow": power,
     "rpow": lambda a, b: power(b, a),
+    "view": lambda z, *shape: linear(torch.Tensor.reshape, z, *shape),
     "matmul": matmul,
     "mm": matmul,
     "rmatmul": lambda a, b: matmul(b, a),

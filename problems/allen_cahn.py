@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from math import pi
 from typing import Any
 
-import torch
 from attrs import frozen
 
 from pinn.core import Box, Condition, Problem, Reference, above, option
+from pinn.core.lazy import torch
 
 RELAXATION = 0.02
 

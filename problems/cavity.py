@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from attrs import frozen
 
 from pinn.core import Box, Condition, Problem, Reference, above, choice, option
+from pinn.core.lazy import torch
 
 
 @frozen

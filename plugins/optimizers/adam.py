@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import torch
 from attrs import frozen
 
 from pinn.core import Optimizer, above, at_least, between, choice, option
+from pinn.core.lazy import torch
 
 
 @frozen

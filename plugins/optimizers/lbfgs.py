@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from attrs import frozen
 
 from pinn.core import Optimizer, above, at_least, option
+from pinn.core.lazy import torch
 
 
 @frozen

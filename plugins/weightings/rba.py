@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from attrs import frozen
 
 from pinn.core import Weighting, above, at_least, between, choice, option
+from pinn.core.lazy import torch
 
 
 @frozen
@@ -47,7 +47,7 @@ class ResidualBasedAttention(Weighting):
         if self.first_eta is None:
             return self.eta
         first = (weights == self.start).all()
-        return torch.where(first, self.first_eta, self.eta).to(weights.dtype)
+        return torch.where(first, weights.new_full((), self.first_eta), self.eta)
 
     def _normalised(self, size: torch.Tensor) -> torch.Tensor:
         """In [0, 1] for each row; 0 where the row has no largest value to divide by."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from attrs import frozen
 
 from pinn.core import Weighting
+from pinn.core.lazy import torch
 
 
 @frozen
