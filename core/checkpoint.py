@@ -86,7 +86,12 @@ def read(path: Path) -> dict[str, Any]:
         raise CorruptCheckpoint("not a checkpoint of this program")
     if hashlib.sha256(payload).hexdigest().encode() != header.removeprefix(MAGIC):
         raise CorruptCheckpoint("the checksum does not fit")
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+    try:
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(payload), weights_only=True, map_location="cpu"
+        )
+    except Exception as error:  # it holds more than tensors and plain values, or is no such file
+        raise CorruptCheckpoint("it does not hold what a checkpoint holds") from error
     return state
 
 

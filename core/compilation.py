@@ -13,6 +13,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves
 
 STEPS_THAT_PAY = 1000
+STEPS_THAT_PAY_FOR_BATCHES = 20_000
+"""Batch gradients are computed once in many steps, so compiling them pays later."""
 
 
 def wanted(option: str, steps: int, device: torch.device) -> tuple[bool, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        table = tomli.loads(path.read_text(encoding="utf-8"))
+        table = tomli.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise PinnError(f"{path}: there is no such file; `pinn init` writes one") from None
     except OSError as error:
@@ -190,14 +191,16 @@ class _Reader:
         self.table = table
         self.source = source
         self.faults: list[str] = []
+        self.part_missing = False
 
     def read(self) -> Config:
-        for key in self.table:
+        for key, value in self.table.items():
             if key not in self.SECTIONS:
+                what = f"[{key}]: unknown section"
+                if not isinstance(value, dict | list):
+                    what = f"{key}: unknown section, or a key that stands above its [section]"
                 known = one_of(self.SECTIONS)
-                self.faults.append(
-                    f"[{key}]: unknown section{nearest(key, self.SECTIONS)}; known are {known}"
-                )
+                self.faults.append(f"{what}{nearest(key, self.SECTIONS)}; known are {known}")
         run = self.options("[run]", self.section("run"), RunOptions)
         problem, _ = self.part("[problem]", self.section("problem"), "problem")
         network, _ = self.part("[network]", self.section("network", "mlp"), "network")
@@ -219,10 +222,12 @@ class _Reader:
             self.part(f"[[analyzers]] {i + 1}", table, "analyzer", AnalyzerOptions)
             for i, table in enumerate(self.sections("analyzers"))
         ]
-        if not stages:
+        if not self.table.get("optimizers"):
             self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
         if not self.faults:
             self.check_names(problem, points, weights)
+        if self.part_missing:
+            self.faults += [f"may offer it, but is broken: {b}" for b in registry().broken]
         if self.faults:
             raise ConfigError(self.source, self.faults)
         return Config(
@@ -254,7 +259,7 @@ class _Reader:
         try:
             return structure(table, cls)
         except Faults as error:
-            self.faults += [f"{where} {path}: {message}" for path, message in error.faults]
+            self.faults += [f"{where} {path}".rstrip() + f": {m}" for path, m in error.faults]
             return None
 
     def part(
@@ -275,6 +280,7 @@ class _Reader:
             cls = registry().find(kind, name).cls
         except PinnError as error:
             self.faults.append(f"{where} {key}: {error}")
+            self.part_missing = True
             return None, None
         shared = {a.name for a in common.__attrs_attrs__} if common else set()
         own = {k: v for k, v in table.items() if k != key and k not in shared}
@@ -305,6 +311,10 @@ class _Reader:
                     problem.domain.face(face)
         except PinnError as error:
             self.faults.append(f"[problem] {problem.name}: {error}")
+            return
+        except Exception as error:  # whatever the problem does wrong
+            cause = f"{type(error).__name__}: {error}"
+            self.faults.append(f"[problem] {problem.name}: its conditions fail: {cause}")
             return
         if isinstance(points.conditions, dict):
             self.same_names("[points.conditions]", points.conditions, conditions)
@@ -340,23 +350,31 @@ def _override(table: dict[str, Any], text: str) -> None:
     keys = path.strip().split(".")
     if not equals or not all(keys) or len(keys) < 2:
         raise PinnError(f"--set {text}: expected section.key=value, as in weighting.eta=0.01")
-    try:
-        value = tomli.loads(f"value = {raw}")["value"]
-    except tomli.TOMLDecodeError:
-        value = raw.strip()
     place: Any = table
-    for key in keys[:-1]:
+    for key, following in pairwise(keys):
         if isinstance(place, list):
             if not key.isdigit() or int(key) >= len(place):
                 raise PinnError(f"--set {text}: there is no number {key} among {len(place)} tables")
             place = place[int(key)]
         elif isinstance(place, dict):
-            place = place.setdefault(key, {})
+            place = place.setdefault(key, [] if following.isdigit() else {})
         if not isinstance(place, dict | list):
             raise PinnError(f"--set {text}: {key} is not a table")
     if isinstance(place, list):
-        raise PinnError(f"--set {text}: name one table by its number, as in {keys[0]}.0.{keys[-1]}")
-    place[keys[-1]] = value
+        key = "steps" if keys[-1].isdigit() else keys[-1]
+        raise PinnError(
+            f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
+        )
+    place[keys[-1]] = _toml_value(raw)
+
+
+def _toml_value(raw: str) -> Any:
+    """What `raw` means in TOML; the text itself where it means nothing."""
+    try:
+        parsed = tomli.loads(f"value = {raw}")
+    except tomli.TOMLDecodeError:
+        return raw.strip()
+    return parsed["value"] if len(parsed) == 1 else raw.strip()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:

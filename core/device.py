@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from pinn.core.errors import PinnError
@@ -16,7 +18,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name, re.ASCII):
         raise PinnError(f"[run] device: {name!r} is unknown; expected auto, cpu, cuda or cuda:1")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 from torch import Tensor
-from torch.func import functional_call
+from torch.func import functional_call, grad, vmap
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Weighting
@@ -80,23 +80,35 @@ class Objective:
                 )
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
+        self.batch_gradients: Callable[..., tuple[Tensor, ...]] = self._batch_gradients
+        """Gradients (batches, *shape), one tensor a parameter, of `interior_loss` on batches of points.
+
+        Takes the parameters, points (batches, n, dimension) and weights (batches, equations, n).
+        """
         self._updating: Callable[..., Any] = partial(self._evaluate, True)
         self._frozen: Callable[..., Any] = partial(self._evaluate, False)
+        self._on_conditions: Callable[..., Any] = self._evaluate_conditions
+        self._residuals: Callable[..., Tensor] = self._look
 
-    def compiled(self, compiler: Compile) -> None:
-        """Have the whole evaluation compiled; a chunked one stays eager."""
+    def compiled(self, compiler: Compile, batches: bool = False) -> None:
+        """Have every evaluation compiled, and with `batches` the batch gradients too."""
         self._updating = compiler(self._updating)
         self._frozen = compiler(self._frozen)
+        self._on_conditions = compiler(self._on_conditions)
+        self._residuals = compiler(self._residuals)
+        if batches:
+            self.batch_gradients = compiler(self.batch_gradients)
 
     def evaluate(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
     ) -> Evaluation:
         """The loss and its gradient; with `update`, under weights updated from these residuals."""
+        parameters = tuple(parameters)
         if self.chunk and self.chunk < len(points.interior):
             return self._in_chunks(parameters, points, weights, update)
         whole = self._updating if update else self._frozen
         conditions = tuple(points.conditions.values())
-        return Evaluation(*whole(tuple(parameters), points.interior, conditions, weights))
+        return Evaluation(*whole(parameters, points.interior, conditions, weights))
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """(equations, points)"""
@@ -106,6 +118,12 @@ class Objective:
         """Σ_k f_k mean_i of the contributions of these points, a scalar."""
         found = self.interior_residuals(parameters, points)
         return self._interior_terms(found, weights).sum()
+
+    def _batch_gradients(
+        self, parameters: Parameters, points: Tensor, weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        gradient = grad(self.interior_loss)
+        return vmap(lambda p, w: gradient(tuple(parameters), p, w))(points, weights)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
         """Σ_c f_c mean(r_c²), a scalar."""
@@ -125,6 +143,8 @@ class Objective:
     def _condition_terms(
         self, parameters: Parameters, conditions: tuple[Tensor, ...]
     ) -> list[Tensor]:
+        if not conditions:
+            return []
         network = self._network(parameters)
         return [
             self._factors[name] * (law(network, points) ** 2).mean(1).sum()
@@ -153,44 +173,37 @@ class Objective:
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient, weights, found.detach()
 
+    def _evaluate_conditions(
+        self, parameters: tuple[Tensor, ...], conditions: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        terms = torch.stack(self._condition_terms(parameters, conditions))
+        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
+        return terms.detach(), gradient
+
+    def _look(self, parameters: tuple[Tensor, ...], points: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.interior_residuals(parameters, points)
+
     def _in_chunks(
-        self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool
+        self, parameters: tuple[Tensor, ...], points: PointSet, weights: Tensor, update: bool
     ) -> Evaluation:
         """The same numbers with the memory of one chunk, for one more forward pass."""
         pieces = points.interior.split(self.chunk)
         if update and not self.weighting.static:
-            with torch.no_grad():
-                found = torch.cat([self.interior_residuals(parameters, p) for p in pieces], 1)
+            found = torch.cat([self._residuals(parameters, piece) for piece in pieces], 1)
             weights = self._updated(weights, found)
-        whole: Evaluation | None = None
+        terms: Tensor | float = 0.0
+        gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
+        seen = []
         for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
-            part = self._share(parameters, piece, weight, len(piece) / len(points.interior))
-            whole = part if whole is None else _joined(whole, part)
-        terms = self._condition_terms(parameters, tuple(points.conditions.values()))
-        assert whole is not None
-        if not terms:
-            return evolve(whole, weights=weights)
-        gradient = torch.autograd.grad(torch.stack(terms).sum(), parameters, materialize_grads=True)
-        return Evaluation(
-            terms=torch.cat([whole.terms, torch.stack(terms).detach()]),
-            gradient=tuple(a + b for a, b in zip(whole.gradient, gradient, strict=True)),
-            weights=weights,
-            residuals=whole.residuals,
-        )
-
-    def _share(
-        self, parameters: Parameters, points: Tensor, weights: Tensor, share: float
-    ) -> Evaluation:
-        found = self.interior_residuals(parameters, points)
-        terms = share * self._interior_terms(found, weights)
-        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
-        return Evaluation(terms.detach(), gradient, weights, found.detach())
-
-
-def _joined(a: Evaluation, b: Evaluation) -> Evaluation:
-    return Evaluation(
-        terms=a.terms + b.terms,
-        gradient=tuple(x + y for x, y in zip(a.gradient, b.gradient, strict=True)),
-        weights=a.weights,
-        residuals=torch.cat([a.residuals, b.residuals], 1),
-    )
+            part = Evaluation(*self._frozen(parameters, piece, (), weight))
+            share = len(piece) / len(points.interior)
+            terms = terms + share * part.terms
+            torch._foreach_add_(gradient, part.gradient, alpha=share)
+            seen.append(part.residuals)
+        all_terms = [torch.as_tensor(terms)]
+        if points.conditions:
+            of_conditions = self._on_conditions(parameters, tuple(points.conditions.values()))
+            all_terms.append(of_conditions[0])
+            torch._foreach_add_(gradient, of_conditions[1])
+        return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, one_of
 from pinn.core.jets import Functional, Jets, jets
 from pinn.core.problem import Problem
 from pinn.core.quantities import Forms, Quantities, named_tensors
@@ -91,6 +91,11 @@ def quantities(
     series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
     fields = problem.ansatz(Quantities(series, raw))
+    if set(fields) != set(problem.fields):
+        raise PinnError(
+            f"the ansatz of {problem.name} must return the fields {one_of(problem.fields)}, "
+            f"not {one_of(fields)}"
+        )
     return from_series(problem, {name: points[:, i] for i, name in enumerate(names)}, fields)
 
 

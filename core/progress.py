@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 
 class Reporter(Protocol):
@@ -65,6 +66,8 @@ class Bar:
         self._progress: Progress | None = None
 
     def begin(self, done: int, total: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._clock = _Clock(total)
         self._next = 0.0
         self._progress = Progress(
@@ -121,7 +124,11 @@ class Lines:
 
 def for_terminal() -> Reporter:
     """A bar on a terminal, lines elsewhere."""
-    return Bar(Console()) if sys.stdout.isatty() else Lines()
+    if not sys.stdout.isatty():
+        return Lines()
+    from rich.console import Console
+
+    return Bar(Console())
 
 
 def _values(loss: float, shown: Mapping[str, float]) -> str:

@@ -208,7 +208,7 @@ def named_tensors(
     if single is not None and not isinstance(found, Mapping):
         found = {single: found}
     if not isinstance(found, Mapping) or not found:
-        kind = type(found).__name__
+        kind = "an empty one" if isinstance(found, Mapping) else type(found).__name__
         raise PinnError(f"{what} must return {{name: residual}}, not {kind}")
     tensors = {}
     for name, value in found.items():

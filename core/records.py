@@ -55,7 +55,7 @@ class Records:
 
 def read(path: Path) -> Iterator[Record]:
     """The complete lines of a metrics file; a line cut short by a crash is left out."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             yield json.loads(line)
         except json.JSONDecodeError:

@@ -91,16 +91,14 @@ class Registry:
         """The part of that name.
 
         Raises:
-            PinnError: there is none, with the nearest name and the broken plugins; or more than one.
+            PinnError: there is none, with the nearest name; or more than one.
         """
         offered = self.offers.get((kind, name), ())
         if not offered:
             names = [known for k, known in self.offers if k == kind]
-            lines = [
+            raise PinnError(
                 f"no {kind} is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
-            ]
-            lines += [f"broken, and may offer it: {broken}" for broken in self.broken]
-            raise PinnError("\n".join(lines))
+            )
         if len(offered) > 1:
             raise PinnError(_conflict(offered))
         return offered[0]
@@ -143,7 +141,7 @@ def load(entry_points: Iterable[tuple[EntryPoint, Origin]], disabled: str = "") 
             continue
         try:
             found = list(_parts(entry_point, origin))
-        except Exception as error:  # whatever a plugin does wrong, the others go on
+        except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
             broken.append(Broken(origin, f"{type(error).__name__}: {error}"))
             continue
         for part in found:
@@ -167,7 +165,7 @@ def _parts(entry_point: EntryPoint, origin: Origin) -> Iterator[Part]:
 
 def _check_hooks(module: object) -> None:
     for name, member in vars(module).items():
-        marked = hasattr(member, "pinn_impl")
+        marked = callable(member) and hasattr(member, "pinn_impl")
         if marked and name not in HOOKS.values():
             raise PinnError(f"there is no hook {name!r}{nearest(name, HOOKS.values())}")
         if name in HOOKS.values() and not marked:
@@ -185,3 +183,10 @@ def _check_part(kind: str, cls: Any) -> None:
         raise PinnError(f"{cls.__name__} lacks {', '.join(missing)}")
     if not isinstance(getattr(cls, "name", None), str):
         raise PinnError(f"{cls.__name__} lacks a name, as in name = {cls.__name__.lower()!r}")
+    unset = [name for name in base.__annotations__ if not hasattr(cls, name)]
+    if unset:
+        raise PinnError(f"{cls.__name__} lacks {', '.join(unset)}")
+    try:
+        attrs.resolve_types(cls)
+    except NameError as error:
+        raise PinnError(f"{cls.__name__}: the type of an option is not known: {error}") from None

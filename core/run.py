@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn.core import figures
 from pinn.core.checkpoint import cannot_write, write_atomically
-from pinn.core.compilation import compile_lazily, wanted
+from pinn.core.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.core.config import Config
 from pinn.core.device import choose_device, number_format
 from pinn.core.errors import PinnError
@@ -27,7 +27,7 @@ from pinn.core.objective import Objective
 from pinn.core.progress import Reporter, Silent
 from pinn.core.records import Records
 from pinn.core.rundir import RunDirectory
-from pinn.core.state import build_module, initial_state
+from pinn.core.state import State, build_module, initial_state
 from pinn.core.training import Trainer
 
 
@@ -72,8 +72,6 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     module, objective, evaluator = prepare(config)
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
-    if compiles and objective.chunk:
-        compiles, how = False, "eager (points in chunks)"
     state = initial_state(config, module, objective)
     directory.claim(config, _device_name(device))
     saved, notes = directory.newest_state()
@@ -81,19 +79,38 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     for note in notes:
         reporter.note(note)
     if saved is not None:
-        state.restore(saved, config)
+        _restore(state, saved, config, directory)
     records.keep_until(state.step)
     count = sum(p.numel() for p in module.parameters())
+    trainer = Trainer(config, state, objective, evaluator, directory, records, reporter)
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
+    if trainer.done:
+        begun = f"all {state.step:,} steps are done already: nothing to train"
     reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{_device_name(device)}, {config.run.precision}, {how}; {begun}"
     )
     if compiles:
-        objective.compiled(compile_lazily)
+        batches = config.steps >= STEPS_THAT_PAY_FOR_BATCHES
+        objective.compiled(compile_lazily, batches)
         if not state.step:
             reporter.note("the first step compiles, which can take a minute")
-    return Trainer(config, state, objective, evaluator, directory, records, reporter)
+    return trainer
+
+
+def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:
+    try:
+        state.restore(saved, config)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _unfitting(directory, error) from error
+
+
+def _unfitting(directory: RunDirectory, error: Exception) -> PinnError:
+    first, *_ = str(error).splitlines() or [type(error).__name__]
+    return PinnError(
+        f"{directory.checkpoints}: the checkpoint does not fit the configuration: {first}; a plugin "
+        f"or this program has changed since. Set another directory, or delete {directory.path}"
+    )
 
 
 def _device_name(device: torch.device) -> str:
@@ -263,5 +280,8 @@ class Run:
             raise PinnError(f"{self.path}: has no checkpoint yet")
         config = evolve(self.config, run=evolve(self.config.run, device="cpu"))
         module, _, evaluator = prepare(config)
-        module.load_state_dict(saved["module"])
+        try:
+            module.load_state_dict(saved["module"])
+        except (KeyError, RuntimeError) as error:
+            raise _unfitting(self._directory, error) from error
         return module, evaluator

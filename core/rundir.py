@@ -56,6 +56,8 @@ class RunDirectory:
                 f"{self.path}: another run is training in this directory; wait for it, or set "
                 "another one with --set run.directory=…"
             ) from None
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         try:
             yield
         finally:
@@ -70,7 +72,7 @@ class RunDirectory:
             PinnError: the directory belongs to another configuration; names the keys that differ.
         """
         if self.config.exists():
-            there = tomli.loads(self.config.read_text(encoding="utf-8"))
+            there = self._table()
             differing = differences(_comparable(there), _comparable(config.table()))
             if not _only_longer(there, config):
                 lines = "\n".join(f"  {difference}" for difference in differing)
@@ -106,24 +108,32 @@ class RunDirectory:
     def read_config(self) -> Config:
         if not self.config.exists():
             raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
-        table = tomli.loads(self.config.read_text(encoding="utf-8"))
-        return parse_config(table, str(self.config)).in_directory(self.path)
+        return parse_config(self._table(), str(self.config)).in_directory(self.path)
+
+    def _table(self) -> dict[str, Any]:
+        try:
+            return tomli.loads(self.config.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+            raise PinnError(
+                f"{self.config}: is not valid TOML: {error}; the run had written it, so mend it, or "
+                f"delete {self.path} to start again"
+            ) from None
 
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:
     """Without what does not change the numbers."""
     free = ("directory", "checkpoint")
-    run = {key: value for key, value in table["run"].items() if key not in free}
+    run = {key: value for key, value in table.get("run", {}).items() if key not in free}
     return {**table, "run": run}
 
 
 def _only_longer(there: dict[str, Any], config: Config) -> bool:
     """Whether the configurations are the same, but for more steps in the last stage."""
     old, new = _comparable(there), _comparable(config.table())
-    if len(old["optimizers"]) != len(new["optimizers"]):
+    if len(old.get("optimizers", ())) != len(new["optimizers"]):
         return False
     before, after = old["optimizers"][-1], new["optimizers"][-1]
-    if after[MAY_GROW] < before[MAY_GROW]:
+    if after[MAY_GROW] < before.get(MAY_GROW, 0):
         return False
     longer = [*old["optimizers"][:-1], {**before, MAY_GROW: after[MAY_GROW]}]
     return not differences({**old, "optimizers": longer}, new)

@@ -270,7 +270,7 @@ def rows(z: Series) -> Series:
 
 
 def addmm(bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Series:
-    return add(multiply(matmul(a, b), alpha), bias if beta == 1 else multiply(bias, beta))
+    return add(multiply(matmul(a, b), alpha), bias if beta == 1 else beta * bias)
 
 
 def dense(z: Any, weight: Any, bias: Any = None) -> Series:
@@ -568,6 +568,17 @@ def cosh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
     return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
+def layer_norm(
+    z: Series, shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Series:
+    """In parts, because torch's own is wrong from the second forward-mode derivative on."""
+    dims = tuple(range(-len(shape), 0))
+    centred = z - z.mean(dims, keepdim=True)
+    normal = centred * rsqrt((centred * centred).mean(dims, keepdim=True) + eps)
+    scaled = normal if weight is None else normal * weight
+    return scaled if bias is None else scaled + bias
+
+
 # --- everything else
 
 
@@ -647,6 +658,11 @@ def on_values(func: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
+def constant_like(func: Callable[..., torch.Tensor]) -> Callable[..., Series]:
+    """The rule of `torch.zeros_like` and `torch.ones_like`."""
+    return lambda z, **kwargs: constant(func(z.value, **kwargs), z)
+
+
 LINEAR = frozenset(
     # Everything that maps each coefficient by itself.
     """
@@ -694,6 +710,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "erf": erf,
     "exp": exp,
     "gelu": gelu,
+    "layer_norm": layer_norm,
     "log": log,
     "reciprocal": reciprocal,
     "relu": relu,
@@ -710,5 +727,5 @@ RULES: dict[str, Callable[..., Any]] = {
         name: on_values(getattr(torch, name))
         for name in ["gt", "lt", "ge", "le", "eq", "ne", "sign"]
     },
-    **{name: on_values(getattr(torch, name)) for name in ["zeros_like", "ones_like"]},
+    **{name: constant_like(getattr(torch, name)) for name in ["zeros_like", "ones_like"]},
 }

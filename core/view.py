@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from attrs import frozen
 from torch import Tensor
-from torch.func import grad, vmap
 
 from pinn.core.evaluation import Evaluator
 from pinn.core.objective import Objective
@@ -110,7 +109,9 @@ class View:
         parts = []
         for size in sorted({len(block) for block in blocks}, reverse=True):
             chosen = torch.stack([block for block in blocks if len(block) == size])
-            parts.append(self._of_blocks(parameters, chosen))
+            for group in chosen.split(self._blocks_at_once(size) or len(chosen)):
+                weights = self.weights[:, group].movedim(1, 0).contiguous()
+                parts.append(self._objective.batch_gradients(parameters, points[group], weights))
         wanted = tuple(p.requires_grad_() for p in (q.clone() for q in parameters))
         loss = self._objective.condition_loss(wanted, self.points.conditions)
         shared: Sequence[Tensor] = [torch.zeros_like(p) for p in parameters]
@@ -122,10 +123,7 @@ class View:
             tuple(shared),
         )
 
-    def _of_blocks(self, parameters: tuple[Tensor, ...], chosen: Tensor) -> tuple[Tensor, ...]:
-        """Gradients (blocks, …) for blocks of points given by their numbers (blocks, size)."""
-        weights = self.weights[:, chosen].movedim(1, 0)
-        gradient = grad(self._objective.interior_loss)
-        return tuple(
-            vmap(lambda p, w: gradient(parameters, p, w))(self.points.interior[chosen], weights)
-        )
+    def _blocks_at_once(self, size: int) -> int:
+        """So many blocks of `size` points as the memory of one chunk holds; 0: all."""
+        chunk = self._objective.chunk
+        return max(chunk // size, 1) if chunk else 0

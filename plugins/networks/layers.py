@@ -31,8 +31,9 @@ def activation(name: str) -> nn.Module:
 
 def linear(inputs: int, outputs: int, initialisation: str, generator: Generator) -> nn.Linear:
     """W x + b with b = 0 and W drawn as `initialisation` says (Glorot & Bengio 2010; He et al. 2015)."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    nn.init.zeros_(layer.bias)
+    layer = nn.Linear(inputs, outputs, device="meta")  # skip_init does this, but imports SymPy
+    layer.weight = nn.Parameter(torch.empty(outputs, inputs))
+    layer.bias = nn.Parameter(torch.zeros(outputs))
     scheme, _, shape = initialisation.partition("-")
     variance = {"xavier": 2 / (inputs + outputs), "he": 2 / inputs, "lecun": 1 / inputs}[scheme]
     with torch.no_grad():
@@ -69,11 +70,12 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.periodic = [name in periodic for name in inputs.names]
-        lower = torch.tensor(inputs.lower)
-        extent = torch.tensor(inputs.upper) - lower
+        # In double precision, so that the periods are exact to rounding in whatever the module becomes.
+        lower = torch.tensor(inputs.lower, dtype=torch.float64)
+        extent = torch.tensor(inputs.upper, dtype=torch.float64) - lower
         self.register_buffer("slope", 2 / extent if normalise else torch.ones_like(extent))
         self.register_buffer("shift", -1 - 2 * lower / extent if normalise else 0 * lower)
-        modes_of_period = torch.arange(1, modes + 1)
+        modes_of_period = torch.arange(1, modes + 1, dtype=torch.float64)
         self.register_buffer("frequencies", 2 * math.pi * modes_of_period / extent[:, None])
         width = sum(2 * modes if repeats else 1 for repeats in self.periodic)
         self.plain = not features and not any(self.periodic)
@@ -83,13 +85,13 @@ class Embedding(nn.Module):
         self.width = 2 * features or width
 
     def forward(self, x: Tensor) -> Tensor:
-        scaled = x * self.slope + self.shift
+        scaled = x * self.slope.to(x.dtype) + self.shift.to(x.dtype)
         if self.plain:
             return scaled
         columns = []
         for i, repeats in enumerate(self.periodic):
             if repeats:
-                angle = x[:, i : i + 1] * self.frequencies[i]
+                angle = x[:, i : i + 1] * self.frequencies[i].to(x.dtype)
                 columns += [torch.sin(angle), torch.cos(angle)]
             else:
                 columns.append(scaled[:, i : i + 1])

@@ -30,7 +30,7 @@ class ResidualBasedAttention(Weighting):
     shared: bool = option(True, "one weight a point, on Σ|r| of all equations; false: one each")
 
     def initial(self, count: int) -> torch.Tensor:
-        return torch.full((count,), self.start)
+        return torch.full((count,), self.start, dtype=torch.float64)
 
     def update(self, weights: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
         size = residuals.abs()

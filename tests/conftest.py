@@ -1,0 +1,168 @@
+"""What several test files share: the hypothesis profile and naive versions to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import frozen
+from hypothesis import settings
+from torch import Tensor
+
+from pinn.core import Box, Condition, Config, Problem, Weighting, parse_config
+from pinn.core.objective import Objective
+from pinn.core.points import PointSet
+
+settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("pinn")
+
+MultiIndex = tuple[int, ...]
+Derivative = Callable[[Callable[[Tensor], Tensor], Tensor, MultiIndex], Tensor]
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Small tensors gain nothing from threads, and lose where several tests share the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def derivative() -> Derivative:
+    """D^α of a function of points (n, d) -> (n,), by nested reverse-mode autograd."""
+
+    def nested(func: Callable[[Tensor], Tensor], points: Tensor, index: MultiIndex) -> Tensor:
+        points = points.detach().clone().requires_grad_()
+        value = func(points)
+        for axis, degree in enumerate(index):
+            for _ in range(degree):
+                if not value.requires_grad:
+                    return torch.zeros_like(value)
+                (slopes,) = torch.autograd.grad(
+                    value.sum(), points, create_graph=True, materialize_grads=True
+                )
+                value = slopes[:, axis]
+        return value.detach()
+
+    return nested
+
+
+@pytest.fixture(scope="session")
+def close() -> Callable[..., None]:
+    """Assert equality to `tolerance` relative to the largest expected number (at least 1e-3)."""
+
+    def assert_close(found: Tensor, expected: Tensor, tolerance: float = 1e-9) -> None:
+        assert found.shape == expected.shape
+        scale = max(float(expected.abs().max()), 1e-3) if expected.numel() else 1.0
+        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * scale)
+
+    return assert_close
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> MakeConfig:
+    """A small run of a few eager steps; keyword arguments replace or extend its sections."""
+
+    def make(problem: Mapping[str, Any], **sections: Any) -> Config:
+        table: dict[str, Any] = {
+            "run": {"directory": str(tmp_path / "run"), "device": "cpu", "compile": "never"},
+            "problem": dict(problem),
+            "network": {"width": 6, "depth": 2},
+            "points": {"interior": 48, "conditions": 12},
+            "optimizers": [{"name": "adam", "steps": 5}],
+        }
+        for key, section in sections.items():
+            extends = isinstance(section, dict) and isinstance(table.get(key), dict)
+            table[key] = {**table[key], **section} if extends else section
+        return parse_config(table)
+
+    return make
+
+
+@frozen
+class Toy(Problem):
+    """Two coupled equations in two fields, nonlinear and of third order, and two conditions."""
+
+    name = "toy"
+    fields = ("u", "v")
+    domain = Box(x=(-1, 1), t=(0, 2))
+
+    nu: float = 0.3
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {
+            "first": q.u_t - self.nu * q.u_xx + q.u * q.v_x,
+            "second": q.v_xxt + torch.sin(q.u) - q.x * q.v,
+        }
+
+    def conditions(self) -> Iterator[Condition]:
+        yield Condition("initial", on="t=0", residual=lambda q: q.u - torch.cos(q.x))
+        yield Condition("walls", on=("x=-1", "x=1"), residual=lambda q: {"u": q.u_x, "v": q.v})
+
+
+@frozen
+class Case:
+    """The toy problem with a network and points, in float64."""
+
+    problem: Toy
+    module: torch.nn.Module
+    points: PointSet
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        return tuple(self.module.parameters())
+
+    def objective(
+        self, weighting: Weighting, factors: dict[str, float] | None = None, chunk: int = 0
+    ) -> Objective:
+        return Objective(self.problem, self.module, weighting, factors or {}, chunk)
+
+    def residuals(self, points: Tensor) -> Tensor:
+        """(2, n), the equations of the toy problem by nested autograd, written out by hand."""
+        points = points.clone().requires_grad_()
+        u, v = self.module(points).T
+
+        def d(value: Tensor, axis: int) -> Tensor:
+            return torch.autograd.grad(value.sum(), points, create_graph=True)[0][:, axis]
+
+        u_xx, v_x = d(d(u, 0), 0), d(v, 0)
+        first = d(u, 1) - self.problem.nu * u_xx + u * v_x
+        second = d(d(v_x, 0), 1) + torch.sin(u) - points[:, 0] * v
+        return torch.stack([first, second])
+
+    def condition_losses(self) -> tuple[Tensor, Tensor]:
+        """The losses of "initial" and "walls", by nested autograd."""
+        at_start, at_walls = self.points.conditions.values()
+        initial = (self.module(at_start)[:, 0] - torch.cos(at_start[:, 0])) ** 2
+        at_walls = at_walls.clone().requires_grad_()
+        u, v = self.module(at_walls).T
+        u_x = torch.autograd.grad(u.sum(), at_walls, create_graph=True)[0][:, 0]
+        return initial.mean(), (u_x**2).mean() + (v**2).mean()
+
+
+@pytest.fixture(scope="session")
+def make_case() -> Callable[..., Case]:
+    def make(seed: int = 0, count: int = 13) -> Case:
+        generator = torch.Generator().manual_seed(seed)
+        module = torch.nn.Sequential(
+            torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4), torch.nn.SiLU(),
+            torch.nn.Linear(4, 2),
+        ).double()  # fmt: skip
+        for parameter in module.parameters():
+            parameter.data.normal_(0, 0.6, generator=generator)
+
+        def uniform(n: int, x: float | None = None, t: float | None = None) -> Tensor:
+            unit = torch.rand(n, 2, generator=generator, dtype=torch.float64)
+            points = torch.stack([2 * unit[:, 0] - 1, 2 * unit[:, 1]], 1)
+            points[:, 0] = points[:, 0] if x is None else x
+            points[:, 1] = points[:, 1] if t is None else t
+            return points
+
+        walls = torch.cat([uniform(3, x=-1.0), uniform(4, x=1.0)])
+        conditions = {"initial": uniform(6, t=0.0), "walls": walls}
+        return Case(Toy(), module, PointSet(uniform(count), conditions))
+
+    return make

@@ -1,0 +1,170 @@
+"""The contract of every registered optimizer, its schedules, and L-BFGS past torch's tolerances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pinn.core.registry import registry
+from pinn.plugins.optimizers.adam import Adam
+from pinn.plugins.optimizers.lbfgs import LBFGS
+
+OPTIMIZERS = [part.cls for part in registry().parts("optimizer")]
+
+
+def minimise(
+    part: Any, loss: Callable[[Tensor], Tensor], start: list[float], steps: int
+) -> tuple[Tensor, list[float]]:
+    """As the training loop does it; the loss before each step."""
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = part.build([x])
+    losses: list[float] = []
+
+    def closure() -> Tensor:
+        value = loss(x)
+        (x.grad,) = torch.autograd.grad(value, x)
+        return value.detach()
+
+    for step in range(steps):
+        rate = part.learning_rate(step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] if rate is None else rate
+        losses.append(float(loss(x)))
+        optimizer.step(closure)
+    return x.detach(), losses
+
+
+def bowl(x: Tensor) -> Tensor:
+    return ((x - 1) ** 2).sum()
+
+
+def test_the_built_in_optimizers_are_registered() -> None:
+    assert {Adam, LBFGS} <= set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.name)
+def test_contract(cls: type[Any]) -> None:
+    part = cls()
+    x, losses = minimise(part, bowl, [1.05, 0.95], 200)
+    assert float(bowl(x)) < 0.1 * losses[0]
+    for step in (0, 1, 99):
+        rate = part.learning_rate(step, 100)
+        assert rate is None or (math.isfinite(rate) and rate >= 0)
+    again, _ = minimise(cls(), bowl, [1.05, 0.95], 200)
+    assert torch.equal(x, again)
+
+
+# --- Adam
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [
+        (0, 1e-3),
+        (4999, 1e-3),
+        (5000, 9e-4),
+        (9999, 9e-4),
+        (10_000, 8.1e-4),
+        (299_999, 1e-3 * 0.9**59),
+    ],
+)
+def test_the_default_schedule_is_that_of_the_paper(step: int, rate: float) -> None:
+    assert Adam().learning_rate(step, 300_000) == pytest.approx(rate, rel=1e-12)
+
+
+@given(st.integers(1, 1000), st.integers(0, 999))
+def test_constant_and_cosine_schedules(steps: int, step: int) -> None:
+    step = min(step, steps - 1)
+    assert Adam(lr=0.1, schedule="constant").learning_rate(step, steps) == 0.1
+    cosine = Adam(lr=0.1, schedule="cosine")
+    assert cosine.learning_rate(0, steps) == 0.1
+    expected = 0.1 * math.cos(math.pi * step / steps / 2) ** 2
+    assert cosine.learning_rate(step, steps) == pytest.approx(expected, rel=1e-9)
+    assert 0 < cosine.learning_rate(steps - 1, steps) <= 0.1
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "cosine", "constant"])
+def test_warmup_grows_linearly_to_the_schedule(schedule: str) -> None:
+    warm = Adam(schedule=schedule, warmup=4, decay_steps=2)
+    cold = Adam(schedule=schedule, decay_steps=2)
+    ratios = [warm.learning_rate(s, 10) / cold.learning_rate(s, 10) for s in range(6)]
+    assert ratios == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_adam_takes_the_step_of_its_formula() -> None:
+    part = Adam(lr=0.1, beta1=0.8, beta2=0.9, eps=1e-3, schedule="constant")
+    x, m, v = 0.0, 0.0, 0.0
+    for step in range(1, 6):
+        g = 2 * (x - 1)
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        x -= 0.1 * (m / (1 - 0.8**step)) / (math.sqrt(v / (1 - 0.9**step)) + 1e-3)
+    found, _ = minimise(part, bowl, [0.0], 5)
+    assert float(found) == pytest.approx(x, rel=1e-12)
+
+
+# --- L-BFGS
+
+
+def steep(x: Tensor) -> Tensor:
+    scales = torch.logspace(0, 4, len(x), dtype=x.dtype)
+    return (scales * (x - 1) ** 2).sum()
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def test_lbfgs_minimises_a_quadratic_of_condition_1e4() -> None:
+    x, _ = minimise(LBFGS(), steep, [0.0, 3.0, -2.0, 5.0, 0.5], 40)
+    torch.testing.assert_close(x, torch.ones_like(x), rtol=0, atol=1e-8)
+
+
+def test_lbfgs_minimises_rosenbrock() -> None:
+    x, losses = minimise(LBFGS(), rosenbrock, [-1.2, 1.0, -0.5], 80)
+    torch.testing.assert_close(x, torch.ones_like(x), rtol=0, atol=1e-6)
+    assert all(b <= a for a, b in zip(losses, losses[1:], strict=False))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-14])
+def test_lbfgs_goes_on_where_the_tolerances_of_torch_stop(scale: float) -> None:
+    """PINN losses of 1e-8 have gradients below torch's 1e-7 and steps below its 1e-9."""
+
+    def small(x: Tensor) -> Tensor:
+        return scale * rosenbrock(x)
+
+    start = [-0.5, 0.5]
+    stopped, _ = minimise(LBFGS(tolerance_grad=1e-7, tolerance_change=1e-9), small, start, 60)
+    found, _ = minimise(LBFGS(), small, start, 60)
+    assert float(rosenbrock(found)) < 1e-10
+    assert float(rosenbrock(stopped)) > 1e-4
+
+
+def test_lbfgs_does_one_iteration_a_step_within_its_evaluations() -> None:
+    calls = 0
+
+    def counted(x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return rosenbrock(x)
+
+    x = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = LBFGS(evaluations=5).build([x])
+
+    def closure() -> Tensor:
+        value = counted(x)
+        (x.grad,) = torch.autograd.grad(value, x)
+        return value.detach()
+
+    for step in range(1, 11):
+        calls = 0
+        optimizer.step(closure)
+        assert optimizer.state[x]["n_iter"] == step
+        # One more than the limit: a line search finishes the bracket that it has begun.
+        assert 1 <= calls <= 25 + 1
