@@ -177,17 +177,20 @@ def describe(name: str) -> None:
 def _option_rows(cls: type[Any]) -> list[tuple[str, str, str, str]]:
     import attrs
 
+    from pinn.core.structure import options
+
     rows = []
-    for field in attrs.fields(cls):
+    for field in options(cls):
         default = field.default
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
         shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
-        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        plain = isinstance(field.type, type)
+        kind = field.type.__name__ if plain else str(field.type or "")  # list[str], float | None
         rows.append(
             (
                 field.name,
-                kind or "",
+                kind,
                 shown.lower() if kind == "bool" else shown,
                 field.metadata.get("help", ""),
             )

@@ -173,6 +173,9 @@ def parse_problem(name: str, options: Sequence[str] = ()) -> Problem:
     """
     table: dict[str, Any] = {"problem": {"name": name}}
     for option_text in options:
+        key, equals, _ = option_text.partition("=")
+        if not equals or not key.strip() or "." in key:
+            raise PinnError(f"--set {option_text}: expected key=value, as in hard=true")
         _override(table, f"problem.{option_text}")
     reader = _Reader(table, "problem")
     problem, _ = reader.part("[problem]", table["problem"], "problem")

@@ -40,6 +40,12 @@ class Sampler(ABC):
     def draw(self, domain: Box, count: int, generator: np.random.Generator) -> Points:
         """`count` points of the domain, (count, domain.dimension)."""
 
+    def redraw(
+        self, domain: Box, points: Points, residuals: Points, generator: np.random.Generator
+    ) -> Points:
+        """As many points in place of `points`, whose residuals are (equations, points)."""
+        return self.draw(domain, len(points), generator)
+
 
 class Weighting(ABC):
     """Weights λ of the interior points; the loss is mean((λ r)²)."""

@@ -73,11 +73,12 @@ def residuals(
     try:
         found = law(Quantities(places, problem.fields, record))
         named = named_tensors(found, PROBE_POINTS, what, single)
+        needed = jets(requests)
     except PinnError as error:
         raise PinnError(f"{what}: {error}" if what not in str(error) else str(error)) from None
     except Exception as error:
         raise PinnError(f"{what} fail: {type(error).__name__}: {error}") from error
-    return Residuals(problem, law, what, jets(requests), tuple(named), single)
+    return Residuals(problem, law, what, needed, tuple(named), single)
 
 
 def quantities(

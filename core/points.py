@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from attrs import frozen
+from torch import Tensor
 
 from pinn.core.config import Config
-from pinn.core.domain import Box, Face
+from pinn.core.domain import Box, Face, Points
 from pinn.core.errors import PinnError
 from pinn.core.problem import Condition
 from pinn.core.randomness import numpy_generator
@@ -17,8 +18,8 @@ from pinn.core.randomness import numpy_generator
 class PointSet:
     """Points as tensors (n, dimension): interior, and by the name of each condition."""
 
-    interior: torch.Tensor
-    conditions: dict[str, torch.Tensor]
+    interior: Tensor
+    conditions: dict[str, Tensor]
 
 
 def draw_points(config: Config, dtype: torch.dtype, device: torch.device) -> PointSet:
@@ -28,22 +29,20 @@ def draw_points(config: Config, dtype: torch.dtype, device: torch.device) -> Poi
         count = config.points.conditions(condition.name)
         drawn = _on_faces(config, condition, count)
         conditions[condition.name] = torch.as_tensor(drawn, dtype=dtype, device=device)
-    return PointSet(draw_interior(config, 0, dtype, device), conditions)
+    stream = numpy_generator(config.run.seed, "sampling", 0)
+    interior = _draw(config, config.problem.domain, config.points.options.interior, stream)
+    return PointSet(torch.as_tensor(interior, dtype=dtype, device=device), conditions)
 
 
-def draw_interior(
-    config: Config, draw: int, dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:
-    """Interior points; `draw` numbers the redraws."""
+def redraw_interior(config: Config, draw: int, interior: Tensor, residuals: Tensor) -> Tensor:
+    """New interior points in place of those with these residuals; `draw` numbers the redraws."""
     stream = numpy_generator(config.run.seed, "sampling", draw)
-    return torch.as_tensor(
-        _draw(config, config.problem.domain, config.points.options.interior, stream),
-        dtype=dtype,
-        device=device,
-    )
+    old, seen = interior.double().cpu().numpy(), residuals.double().cpu().numpy()
+    new = config.points.sampler.redraw(config.problem.domain, old, seen, stream)
+    return torch.as_tensor(_checked(config, new, old.shape)).to(interior)
 
 
-def _on_faces(config: Config, condition: Condition, count: int) -> np.ndarray:
+def _on_faces(config: Config, condition: Condition, count: int) -> Points:
     """`count` points shared out evenly over the faces of the condition; a corner needs but one."""
     faces = [config.problem.domain.face(text) for text in condition.on]
     shares = [len(part) for part in np.array_split(np.empty(count), len(faces))]
@@ -55,19 +54,23 @@ def _on_faces(config: Config, condition: Condition, count: int) -> np.ndarray:
     )
 
 
-def _on_face(config: Config, face: Face, count: int, stream: str) -> np.ndarray:
+def _on_face(config: Config, face: Face, count: int, stream: str) -> Points:
     if face.free is None:
         return face.embed(np.empty((1, 0)))
     generator = numpy_generator(config.run.seed, stream)
     return face.embed(_draw(config, face.free, count, generator))
 
 
-def _draw(config: Config, box: Box, count: int, generator: np.random.Generator) -> np.ndarray:
-    sampler = config.points.sampler
-    points = np.asarray(sampler.draw(box, count, generator))
-    if points.shape != (count, box.dimension):
+def _draw(config: Config, box: Box, count: int, generator: np.random.Generator) -> Points:
+    points = config.points.sampler.draw(box, count, generator)
+    return _checked(config, points, (count, box.dimension))
+
+
+def _checked(config: Config, points: Points, shape: tuple[int, ...]) -> Points:
+    points = np.asarray(points)
+    if points.shape != shape:
         raise PinnError(
-            f"sampler {sampler.name!r} returned points of shape {points.shape}; "
-            f"expected ({count}, {box.dimension})"
+            f"sampler {config.points.sampler.name!r} returned points of shape {points.shape}; "
+            f"expected {shape}"
         )
     return points

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinn.core.config import Config
 from pinn.core.errors import PinnError
 from pinn.core.objective import Objective
-from pinn.core.points import PointSet, draw_interior, draw_points
+from pinn.core.points import PointSet, draw_points, redraw_interior
 from pinn.core.randomness import (
     global_state,
     restore_global_state,
@@ -72,11 +72,9 @@ class State:
         self.stage_step = 0
         self.optimizer = build_optimizer(config, self.stage, self.module)
 
-    def redraw(self, config: Config) -> None:
+    def redraw(self, config: Config, residuals: Tensor) -> None:
         """New interior points; their weights start again, since no weight belongs to a new point."""
-        interior = draw_interior(
-            config, self.draws, self.points.interior.dtype, self.points.interior.device
-        )
+        interior = redraw_interior(config, self.draws, self.points.interior, residuals)
         self.draws += 1
         self.points = evolve(self.points, interior=interior)
         self.weights = initial_weights(config, len(self.weights), interior)

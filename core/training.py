@@ -63,7 +63,7 @@ class Trainer:
             if self.stage_done:
                 self.state.next_stage(self.config)
             if self._due(self.config.points.options.redraw):
-                self.state.redraw(self.config)
+                self.state.redraw(self.config, self.view().residuals)
                 self.reporter.note(f"step {self.state.step}: new points; their weights start again")
             with self._timed("training"):
                 self.step()

@@ -230,6 +230,7 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("dump", [torch.save, pickle.dump])
 def test_opening_a_checkpoint_runs_no_code(tmp_path: Path, dump: Callable[..., None]) -> None:
     """Even where the checksum fits: it protects against accidents, not against people."""

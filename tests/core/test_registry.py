@@ -418,6 +418,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"conditions": failing},
         ["[problem] wrong: its conditions fail: ZeroDivisionError: by zero"],
     ),
+    "coefficient not finite": (
+        {"equations": lambda self, q: {"a": q.u_t - float("inf") * q.u_x}},
+        ["the equations of wrong fail", "Infinity"],
+    ),
     "observables raise": ({"observables": failing}, ["observables of wrong", "ZeroDivisionError"]),
     "equation and condition share a name": (
         {"conditions": condition(name="heat")},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,18 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from attrs import frozen
 
 from pinn.core import (
-    Analyzer,
     Config,
     PinnError,
-    Problem,
     Run,
     TrainingError,
-    hookimpl,
     load_config,
     open_run,
     train,
 )
 from pinn.core.checkpoint import newest_first, read
+from pinn.core.objective import Objective
 
 MakeConfig = Callable[..., Config]
 
@@ -175,8 +174,6 @@ def test_predict_is_the_network(trained: Run) -> None:
 
 
 def test_a_run_is_opened_again_wherever_it_was_moved(trained: Run, tmp_path: Path) -> None:
-    import shutil
-
     moved = tmp_path / "moved"
     shutil.copytree(trained.path, moved)
     again = open_run(moved)
@@ -194,7 +191,7 @@ def test_what_is_not_a_run(tmp_path: Path, kind: str) -> None:
         path.mkdir()
     elif kind == "a file":
         path.write_text("")
-    with pytest.raises(PinnError, match="is not a run directory: it has no pinn.toml"):
+    with pytest.raises(PinnError, match="is not a run directory: it has no"):
         open_run(path)
 
 
@@ -352,31 +349,10 @@ def test_a_directory_that_is_a_file(make_config: MakeConfig, tmp_path: Path) -> 
 # a loss that is not finite
 
 
-@frozen
-class Breaks(Problem):
-    """A problem whose residual is not a number once the network has moved far enough."""
-
-    name = "breaks"
-    fields = ("u",)
-
-    limit: float = 0.0
-
-    @property
-    def domain(self) -> Any:  # type: ignore[override]
-        from pinn.core import Box
-
-        return Box(x=(0, 1))
-
-    def equations(self, q: Any) -> Mapping[str, Any]:
-        return {"good": q.u_x - 1, "bad": torch.sqrt(self.limit - (q.u**2).max()) + 0 * q.x}
-
-
 class Poison:
     """Makes the loss of one term NaN from a step on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int, term: int) -> None:
-        from pinn.core.objective import Objective
-
         real = Objective.evaluate
         calls = 0
 
@@ -433,8 +409,6 @@ def test_a_learning_rate_that_throws_the_network_away(make_config: MakeConfig) -
 def test_a_gradient_that_is_not_finite(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pinn.core.objective import Objective
-
     real = Objective.evaluate
 
     def evaluate(self: Objective, *arguments: Any, **named: Any) -> Any:
@@ -450,21 +424,7 @@ def test_a_gradient_that_is_not_finite(
 # analyzers observe
 
 
-@frozen
-class Meddler(Analyzer):
-    """Draws random numbers and asks for gradients, as an analyzer may."""
-
-    name = "meddler"
-
-    def measure(self, view: Any) -> Mapping[str, Any]:
-        torch.rand(3, generator=view.generator("meddler"))
-        view.batch_gradients(4)
-        return {"spread": float(view.residuals.std()), "history": view.residuals[0, :3].numpy()}
-
-
 def test_observing_does_not_change_training(make_config: MakeConfig, tmp_path: Path) -> None:
-    from pinn.core.config import Observer
-
     sections = {
         "weighting": {"name": "rba"},
         "optimizers": [{"name": "adam", "steps": 4}, {"name": "lbfgs", "steps": 3}],
@@ -476,11 +436,10 @@ def test_observing_does_not_change_training(make_config: MakeConfig, tmp_path: P
         analyzers=[{"name": "snr", "every": 1, "batches": 5}, {"name": "error", "every": 2}],
         **sections,
     )
-    watched = train(attrs.evolve(config, observers=config.observers))
+    watched = train(config)
     for name, value in parameters(alone).items():
         assert torch.equal(value, parameters(watched)[name])
     assert "snr" in watched.metrics()
-    assert Observer(Meddler(), 1).every == 1
 
 
 def test_a_run_without_analyzers_or_conditions(make_config: MakeConfig) -> None:
@@ -493,11 +452,5 @@ def test_a_run_without_analyzers_or_conditions(make_config: MakeConfig) -> None:
 
 def test_training_in_a_thread(make_config: MakeConfig) -> None:
     """No signals are caught there, and none are needed."""
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor() as pool:
         assert pool.submit(train, make_config(SOLVED)).result().complete
-
-
-def test_hookimpl_is_exported() -> None:
-    assert callable(hookimpl)

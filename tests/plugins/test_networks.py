@@ -186,7 +186,7 @@ def test_fourier_features_are_sines_and_cosines_of_one_projection() -> None:
 
 @pytest.mark.parametrize("cls", BUILT_IN)
 def test_periodic_in_an_unknown_coordinate_is_an_error(cls: type[Any]) -> None:
-    with pytest.raises(PinnError, match="periodic: there is no coordinate 'y'.*has x, t"):
+    with pytest.raises(PinnError, match=r"periodic: there is no coordinate 'y'.*has x, t"):
         build(cls(periodic=["y"]))
 
 
