@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 SIGINT_STATUS = 130
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
 LESS_MEMORY = "fewer points, points.chunk or a smaller network need less"
 
 
@@ -46,7 +47,8 @@ def _messages(command: Callable[..., Any]) -> Callable[..., Any]:
             click.echo(f"error: {about}{error}", err=True)
             raise SystemExit(error.exit_status) from None
         except (MemoryError, RuntimeError) as error:
-            if not (isinstance(error, MemoryError) or "memory" in str(error)):
+            text = str(error)
+            if not (isinstance(error, MemoryError) or any(t in text for t in OUT_OF_MEMORY)):
                 raise
             first, *_ = str(error).splitlines() or ["no more memory"]
             click.echo(f"error: out of memory: {first}; {LESS_MEMORY}", err=True)
@@ -182,11 +184,11 @@ def _option_rows(cls: type[Any]) -> list[tuple[str, str, str, str]]:
     rows = []
     for field in options(cls):
         default = field.default
-        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        if default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
         shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
-        plain = isinstance(field.type, type)
-        kind = field.type.__name__ if plain else str(field.type or "")  # list[str], float | None
+        type_ = field.type or ""
+        kind = type_.__name__ if isinstance(type_, type) else str(type_)  # list[str], float | None
         rows.append(
             (
                 field.name,

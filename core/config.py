@@ -308,8 +308,13 @@ class _Reader:
         self, problem: Problem, points: PointsOptions, weights: WeightingOptions
     ) -> None:
         try:
-            conditions = {condition.name: condition for condition in problem.conditions()}
-            for condition in conditions.values():
+            conditions = {}
+            for condition in problem.conditions():
+                if condition.name in conditions:
+                    raise PinnError(f"two conditions are called {condition.name!r}")
+                if not condition.on:
+                    raise PinnError(f"condition {condition.name!r} is on no face")
+                conditions[condition.name] = condition
                 for face in condition.on:
                     problem.domain.face(face)
         except PinnError as error:

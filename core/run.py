@@ -35,14 +35,37 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     """Build what the configuration describes, without points or training.
 
     Raises:
-        PinnError: an unknown device, equations that do not fit their problem, unknown factors.
+        PinnError: an unknown device, equations that do not fit their problem, unknown factors, a
+            network or an ansatz that fails.
     """
     device, dtype = choose_device(config.run.device), number_format(config.run.precision)
     module = build_module(config, dtype, device)
     objective = Objective(
         config.problem, module, config.weighting, dict(config.factors), config.points.options.chunk
     )
-    return module, objective, Evaluator(config.problem, dtype, device)
+    evaluator = Evaluator(config.problem, dtype, device)
+    _try(config, module, objective, evaluator)
+    return module, objective, evaluator
+
+
+def _try(
+    config: Config, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
+) -> None:
+    """Evaluate everything at two points, so that what does not work is known before training."""
+    box = config.problem.domain
+    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ np.array([box.lower, box.upper])
+    try:
+        evaluator.at(module, points)
+        places = torch.as_tensor(points).to(next(module.parameters()))
+        with torch.no_grad():
+            objective.interior_residuals(tuple(module.parameters()), places)
+    except (PinnError, MemoryError):
+        raise
+    except Exception as error:
+        raise PinnError(
+            f"{config.problem.name}, with network {config.network.name}, fails at a point: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def train(config: Config, reporter: Reporter | None = None) -> Run:

@@ -36,17 +36,17 @@ def structure(table: Mapping[str, Any], cls: type[T]) -> T:
     Raises:
         Faults: unknown or missing keys, wrong types, values that a validator refuses.
     """
-    attrs.resolve_types(cls)
+    attrs.resolve_types(cls)  # type: ignore[type-var]
     fields = {field.name: field for field in options(cls)}
     faults = [
         (key, f"unknown key{nearest(key, fields)}; known are {one_of(fields)}")
         for key in sorted(table.keys() - fields.keys())
     ]
-    values = {}
+    values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
             try:
-                values[field.alias] = _checked(table[name], field)
+                values[field.alias or name] = _checked(table[name], field)
             except Exception as error:  # whatever a type or a validator says
                 faults += _faults(error, name, field.type)
         elif field.default is attrs.NOTHING:

@@ -12,7 +12,7 @@ import torch
 from attrs import frozen
 
 from pinn.core import Box, Condition, Config, PinnError, Problem, Sampler
-from pinn.core.points import PointSet, draw_interior, draw_points
+from pinn.core.points import PointSet, draw_points, redraw_interior
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")
@@ -109,10 +109,14 @@ def test_streams_are_independent(config: Config) -> None:
 
 
 def test_redrawn_points_are_new_and_repeatable(config: Config) -> None:
-    first, second = (draw_interior(config, draw, torch.float64, CPU) for draw in (0, 1))
-    assert torch.equal(first, drawn(config).interior)
+    first = drawn(config).interior
+    residuals = torch.ones(1, len(first))
+    second, third = (redraw_interior(config, draw, first, residuals) for draw in (1, 2))
+    assert second.shape == first.shape
+    assert second.dtype is first.dtype
     assert not torch.equal(first, second)
-    assert torch.equal(second, draw_interior(config, 1, torch.float64, CPU))
+    assert not torch.equal(second, third)
+    assert torch.equal(second, redraw_interior(config, 1, first, residuals))
 
 
 def test_drawing_leaves_the_global_generators_alone(config: Config) -> None:

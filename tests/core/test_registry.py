@@ -422,6 +422,22 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"equations": lambda self, q: {"a": q.u_t - float("inf") * q.u_x}},
         ["the equations of wrong fail", "Infinity"],
     ),
+    "two conditions of one name": (
+        {"conditions": lambda self: [*condition()(self), *condition("t=1")(self)]},
+        ["[problem] wrong: two conditions are called 'start'"],
+    ),
+    "condition on nothing": (
+        {"conditions": condition(())},
+        ["[problem] wrong: condition 'start' is on no face"],
+    ),
+    "ansatz raises": (
+        {"ansatz": failing},
+        ["wrong, with network mlp, fails at a point: ZeroDivisionError: by zero"],
+    ),
+    "ansatz without a field": (
+        {"ansatz": lambda self, q: {"v": q.u}},
+        ["the ansatz of wrong must return the fields u, not v"],
+    ),
     "observables raise": ({"observables": failing}, ["observables of wrong", "ZeroDivisionError"]),
     "equation and condition share a name": (
         {"conditions": condition(name="heat")},

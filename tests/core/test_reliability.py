@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from pinn.core import open_run
 from pinn.core.checkpoint import newest_first, read
 
 PINN = Path(sys.executable).with_name("pinn")
-STAGES = {"adam": 150, "lbfgs": 40}
+STAGES = {"adam": 300, "lbfgs": 50}
 TOTAL = sum(STAGES.values())
 TIMEOUT = 120  # of a process that hangs; none does
 
@@ -46,7 +47,7 @@ depth = 2
 sampler = "uniform"
 interior = 48
 conditions = 12
-redraw = 40
+redraw = 35
 [weighting]
 name = "rba"
 [[optimizers]]
@@ -165,7 +166,7 @@ def test_the_uninterrupted_run(uninterrupted: Path) -> None:
     state, rows = results(uninterrupted)
     assert (state["step"], state["stage"], state["stage_step"]) == (TOTAL, 1, STAGES["lbfgs"])
     assert [row["step"] for row in rows] == list(range(1, TOTAL + 1))
-    assert state["draws"] == 1 + (TOTAL - 1) // 40
+    assert state["draws"] == 1 + (TOTAL - 1) // 35
     assert len(torch.unique(state["weights"])) > 2
 
 
@@ -173,7 +174,7 @@ def test_killed_at_random_steps(tmp_path: Path, as_if_nothing_was: Callable[[Pat
     file, directory = write_config(tmp_path), tmp_path / "run"
     dice = random.Random(5)
     kills = 0
-    for low, high in ((1, 30), (50, 90), (110, 149), (151, TOTAL - 15)):
+    for low, high in ((1, 30), (80, 140), (220, 299), (301, TOTAL - 20)):
         process = start(file)
         wait_for_step(process, directory, dice.randint(low, high))
         process.kill()
@@ -227,7 +228,7 @@ def test_interrupted_terminated_and_damaged(
     tmp_path: Path, as_if_nothing_was: Callable[[Path], None]
 ) -> None:
     file, directory = write_config(tmp_path), tmp_path / "run"
-    for number, step in ((signal.SIGINT, 40), (signal.SIGTERM, 100)):
+    for number, step in ((signal.SIGINT, 40), (signal.SIGTERM, 160)):
         process = start(file, "--set", "run.checkpoint=1000")
         wait_for_step(process, directory, step)
         process.send_signal(number)
@@ -350,16 +351,16 @@ def test_a_plugin_whose_loss_is_not_finite(tmp_path: Path) -> None:
     file.write_text(text.split("[[analyzers]]")[0])
     status, out, err = finish(start(file, path=site))
     assert status == 1
-    step = 30  # the first call only looks at what the equations ask for
-    assert err.startswith(
-        f"error: step {step}: the loss of 'worse' is nan. Training stopped before"
-    )
+    found = re.match(r"error: step (\d+): the loss of 'worse' is nan. Training stopped before", err)
+    assert found, err
+    step = int(found[1])
     assert len(err.splitlines()) == 1
     assert "bad: " in out
     newest = newest_first(tmp_path / "run" / "checkpoints")[0]
     assert str(newest) in err
     state = read(newest)
-    assert state["step"] == step // 7 * 7
+    assert 0 < state["step"] == (step - 1) // 7 * 7
+    assert recorded(tmp_path / "run") == step - 1
     assert all(torch.isfinite(p).all() for p in state["module"].values())
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["plugins"]["problem bad"] == "pinn-bad 0.3"

@@ -231,13 +231,22 @@ def test_a_seed_is_the_whole_difference(make_config: MakeConfig, tmp_path: Path)
     assert not torch.equal(parameters(one)["1.weight"], parameters(other)["1.weight"])
 
 
-def test_training_on_is_training_longer(make_config: MakeConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("redraw", [2, 5])  # in between; just where training goes on
+def test_training_on_is_training_longer(
+    make_config: MakeConfig, tmp_path: Path, redraw: int
+) -> None:
     def stages(steps: int) -> list[dict[str, Any]]:
         return [{"name": "adam", "steps": 3}, {"name": "lbfgs", "steps": steps}]
 
     def made(name: str, steps: int) -> Config:
         run = {"directory": str(tmp_path / name), "record": 1}
-        return make_config(SOLVED, run=run, optimizers=stages(steps), weighting={"name": "rba"})
+        return make_config(
+            SOLVED,
+            run=run,
+            optimizers=stages(steps),
+            weighting={"name": "rba"},
+            points={"redraw": redraw},
+        )
 
     whole = train(made("whole", 5))
     parts = train(made("parts", 2)).train(more_steps=3)
