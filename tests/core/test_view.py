@@ -24,9 +24,11 @@ WEIGHTINGS = st.sampled_from(
 )
 
 
-def make_view(case: Any, weighting: Any, weights: Tensor, seed: int = 0, step: int = 7) -> View:
+def make_view(
+    case: Any, weighting: Any, weights: Tensor, seed: int = 0, step: int = 7, chunk: int = 0
+) -> View:
     nothing: Any = None
-    objective = case.objective(weighting, FACTORS)
+    objective = case.objective(weighting, FACTORS, chunk)
     return View(
         step=step,
         problem=case.problem,
@@ -45,13 +47,22 @@ def random_weights(count: int) -> Tensor:
     return torch.rand(2, count, dtype=torch.float64, generator=generator)
 
 
-@given(st.integers(1, 20), st.integers(1, 9), WEIGHTINGS, st.integers(0, 50))
+@given(
+    st.integers(1, 20), st.integers(1, 9), WEIGHTINGS, st.integers(0, 50),
+    st.sampled_from([0, 1, 4, 7]),
+)  # fmt: skip
 def test_batch_gradients_against_a_naive_loop(
-    make_case: MakeCase, close: Close, count: int, batches: int, weighting: Any, seed: int
+    make_case: MakeCase,
+    close: Close,
+    count: int,
+    batches: int,
+    weighting: Any,
+    seed: int,
+    chunk: int,
 ) -> None:
     batches = min(batches, count)
     case, weights = make_case(seed, count), random_weights(count)
-    found = make_view(case, weighting, weights).batch_gradients(batches)
+    found = make_view(case, weighting, weights, chunk=chunk).batch_gradients(batches)
 
     blocks = torch.arange(count).tensor_split(batches)
     assert {len(block) for block in blocks} <= {count // batches, count // batches + 1}
