@@ -153,8 +153,7 @@ def list_parts() -> None:
 @_messages
 def describe(name: str) -> None:
     """Show the options of the part called NAME."""
-    import inspect
-
+    from pinn.core.description import description
     from pinn.core.errors import PinnError, nearest, one_of
     from pinn.core.registry import registry
 
@@ -164,40 +163,7 @@ def describe(name: str) -> None:
         raise PinnError(
             f"no part is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
         )
-    for part in parts:
-        click.echo(f"{part.kind} {part.name}  [{part.origin}]\n")
-        click.echo(inspect.cleandoc(part.cls.__doc__ or ""))
-        rows = _option_rows(part.cls)
-        if rows:
-            widths = [max(len(row[i]) for row in rows) for i in range(3)]
-            click.echo("\noptions:")
-        for option, kind, default, help_text in rows:
-            cells = f"  {option:<{widths[0]}}  {kind:<{widths[1]}}  {default:<{widths[2]}}"
-            click.echo(f"{cells}  {help_text}".rstrip())
-
-
-def _option_rows(cls: type[Any]) -> list[tuple[str, str, str, str]]:
-    import attrs
-
-    from pinn.core.structure import options
-
-    rows = []
-    for field in options(cls):
-        default = field.default
-        if default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-            default = default.factory()
-        shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
-        type_ = field.type or ""
-        kind = type_.__name__ if isinstance(type_, type) else str(type_)  # list[str], float | None
-        rows.append(
-            (
-                field.name,
-                kind,
-                shown.lower() if kind == "bool" else shown,
-                field.metadata.get("help", ""),
-            )
-        )
-    return rows
+    click.echo("\n\n".join(map(description, parts)))
 
 
 @_commands.command()

@@ -59,6 +59,15 @@ class AnalyzerOptions:
     every: int = option(100, "steps between measurements", above(0))
 
 
+SHARED_OPTIONS: dict[str, type[Any]] = {
+    "sampler": PointsOptions,
+    "weighting": WeightingOptions,
+    "optimizer": StageOptions,
+    "analyzer": AnalyzerOptions,
+}
+"""Options that stand beside a part's own, for every part of a kind."""
+
+
 @frozen
 class Points:
     sampler: Sampler
@@ -100,7 +109,7 @@ class Config:
 
     @property
     def directory(self) -> Path:
-        return Path(self.run.directory or "runs/run")
+        return Path(self.run.directory or "runs/run").expanduser()
 
     def table(self) -> dict[str, Any]:
         """The configuration as TOML tables, every default written out."""
@@ -148,11 +157,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise PinnError(f"{path}: is not a UTF-8 text file ({error.reason})") from None
     except tomli.TOMLDecodeError as error:
         raise PinnError(f"{path}: is not valid TOML: {error}") from None
+    run = table.setdefault("run", {})
+    if isinstance(run, dict) and (path.parent / "environment.json").exists():
+        run["directory"] = str(path.parent)  # the file of a run that was moved
+    elif isinstance(run, dict):
+        run.setdefault("directory", f"runs/{path.stem}")
     for override in overrides:
         _override(table, override)
-    table.setdefault("run", {})
-    if isinstance(table["run"], dict):
-        table["run"].setdefault("directory", f"runs/{path.stem}")
     return parse_config(table, str(path))
 
 
@@ -208,21 +219,17 @@ class _Reader:
         problem, _ = self.part("[problem]", self.section("problem"), "problem")
         network, _ = self.part("[network]", self.section("network", "mlp"), "network")
         sampler, points = self.part(
-            "[points]",
-            self.section("points", "lhs", "sampler"),
-            "sampler",
-            PointsOptions,
-            "sampler",
+            "[points]", self.section("points", "lhs", "sampler"), "sampler", key="sampler"
         )
         weighting, weights = self.part(
-            "[weighting]", self.section("weighting", "vanilla"), "weighting", WeightingOptions
+            "[weighting]", self.section("weighting", "vanilla"), "weighting"
         )
         stages = [
-            self.part(f"[[optimizers]] {i + 1}", table, "optimizer", StageOptions)
+            self.part(f"[[optimizers]] {i + 1}", table, "optimizer")
             for i, table in enumerate(self.sections("optimizers"))
         ]
         observers = [
-            self.part(f"[[analyzers]] {i + 1}", table, "analyzer", AnalyzerOptions)
+            self.part(f"[[analyzers]] {i + 1}", table, "analyzer")
             for i, table in enumerate(self.sections("analyzers"))
         ]
         if not self.table.get("optimizers"):
@@ -266,12 +273,7 @@ class _Reader:
             return None
 
     def part(
-        self,
-        where: str,
-        table: Mapping[str, Any],
-        kind: str,
-        common: type[Any] | None = None,
-        key: str = "name",
+        self, where: str, table: Mapping[str, Any], kind: str, key: str = "name"
     ) -> tuple[Any, Any]:
         """The part that the table names, and the options that every part of its kind has."""
         name = table.get(key)
@@ -285,7 +287,8 @@ class _Reader:
             self.faults.append(f"{where} {key}: {error}")
             self.part_missing = True
             return None, None
-        shared = {a.name for a in common.__attrs_attrs__} if common else set()
+        common = SHARED_OPTIONS.get(kind)
+        shared = {a.name for a in common.__attrs_attrs__} if common else set()  # type: ignore[attr-defined]
         own = {k: v for k, v in table.items() if k != key and k not in shared}
         options = {k: v for k, v in table.items() if k in shared}
         own_fields = {a.name for a in cls.__attrs_attrs__}
@@ -296,9 +299,8 @@ class _Reader:
                 f"{where} {unknown}: unknown key{nearest(unknown, known)}; "
                 f"{name} knows {one_of(known)}"
             )
-        return self.options(where, own, cls), self.options(
-            where, options, common
-        ) if common else None
+        own_part = self.options(where, own, cls)
+        return own_part, self.options(where, options, common) if common else None
 
     @staticmethod
     def known(kind: str) -> str:

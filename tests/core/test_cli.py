@@ -269,3 +269,8 @@ def test_the_shown_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Mon
     assert words == ["pinn", "run", "my run.toml", "--set=network.periodic=['x']"]
     assert pinn(*words[1:]).exit_code == 0
     assert tomli.loads(Path("runs/my run/pinn.toml").read_text())["network"]["periodic"] == ["x"]
+
+
+def test_describe_shows_what_every_part_of_the_kind_has() -> None:
+    for name, option in (("adam", "steps"), ("snr", "every"), ("rba", "factors"), ("lhs", "redraw")):
+        assert f"  {option} " in pinn("describe", name).stdout.partition("options of every")[2]

@@ -554,3 +554,15 @@ def test_differences_name_key_and_both_values() -> None:
         "points: {'conditions': 3} there, absent here",
         "run.seed: 1 there, 2 here",
     ]
+
+
+def test_the_file_in_a_moved_run_directory_means_that_directory(tmp_path: Path) -> None:
+    file = tmp_path / "pinn.toml"
+    file.write_text(
+        '[run]\ndirectory = "elsewhere"\n[problem]\nname = "burgers"\n'
+        '[[optimizers]]\nname = "adam"\nsteps = 1\n'
+    )
+    assert load_config(file).directory == Path("elsewhere")
+    (tmp_path / "environment.json").write_text("{}")
+    assert load_config(file).directory == tmp_path
+    assert load_config(file, ["run.directory=new"]).directory == Path("new")

@@ -177,11 +177,18 @@ def test_equations_and_conditions_must_not_share_a_name(make_case: MakeCase) -> 
         evolve(case, problem=Twice()).objective(Vanilla())
 
 
-@pytest.mark.parametrize("update", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_compiled_equals_eager(make_case: MakeCase, close: Close, update: bool) -> None:
+@pytest.mark.parametrize(
+    ("update", "chunk"),
+    [
+        (True, 0),
+        pytest.param(False, 0, marks=pytest.mark.slow),
+        pytest.param(True, 5, marks=pytest.mark.slow),
+    ],
+)
+def test_compiled_equals_eager(make_case: MakeCase, close: Close, update: bool, chunk: int) -> None:
     case = make_case()
     rba = ResidualBasedAttention(eta=0.2, first_eta=1.0)
-    eager, compiled = case.objective(rba), case.objective(rba)
+    eager, compiled = case.objective(rba), case.objective(rba, chunk=chunk)
     compiled.compiled(compile_lazily)
     weights = torch.zeros(2, 13, dtype=torch.float64)
     for _ in range(2):
@@ -192,3 +199,17 @@ def test_compiled_equals_eager(make_case: MakeCase, close: Close, update: bool) 
         with torch.no_grad():
             for parameter, slope in zip(case.parameters, expected.gradient, strict=True):
                 parameter -= 0.01 * slope
+
+
+@pytest.mark.slow
+def test_compiled_batch_gradients_equal_eager_ones(make_case: MakeCase, close: Close) -> None:
+    case = make_case(count=12)
+    eager, compiled = case.objective(Vanilla()), case.objective(Vanilla())
+    compiled.compiled(compile_lazily, batches=True)
+    points = case.points.interior.reshape(4, 3, 2)
+    weights = some_weights(case, 0).reshape(2, 4, 3).movedim(1, 0).contiguous()
+    parameters = tuple(p.detach() for p in case.parameters)
+    expected = eager.batch_gradients(parameters, points, weights)
+    found = compiled.batch_gradients(parameters, points, weights)
+    for a, b in zip(found, expected, strict=True):
+        close(a, b, 1e-10)

@@ -1,0 +1,54 @@
+"""What `pinn describe` says of a part."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import attrs
+
+from pinn.core.config import SHARED_OPTIONS
+from pinn.core.registry import Part
+from pinn.core.structure import options
+
+Row = tuple[str, str, str, str]
+
+
+def description(part: Part) -> str:
+    """Origin, documentation, its own options and those of its kind."""
+    sections = [
+        f"{part.kind} {part.name}  [{part.origin}]",
+        inspect.cleandoc(part.cls.__doc__ or ""),
+        _table("options:", part.cls),
+    ]
+    if part.kind in SHARED_OPTIONS:
+        sections.append(_table(f"options of every {part.kind}:", SHARED_OPTIONS[part.kind]))
+    return "\n\n".join(section for section in sections if section)
+
+
+def _table(title: str, cls: type[Any]) -> str:
+    rows = [_row(field) for field in options(cls)]
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [
+        "  ".join(["", *(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    ]
+    return "\n".join([title, *(line.rstrip() for line in lines)])
+
+
+def _row(field: attrs.Attribute[Any]) -> Row:
+    """Name, type, default, help."""
+    default = field.default
+    if default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory()
+    shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
+    type_ = field.type or ""
+    kind = type_.__name__ if isinstance(type_, type) else str(type_)  # list[str], float | None
+    return (
+        field.name,
+        kind,
+        shown.lower() if kind == "bool" else shown,
+        field.metadata.get("help", ""),
+    )
