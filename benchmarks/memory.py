@@ -33,7 +33,9 @@ def one_case(points: int, chunk: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", nargs="+", type=int, default=[8192, 16384, 32768, 65536, 131072])
+    parser.add_argument(
+        "--points", nargs="+", type=int, default=[8192, 16384, 32768, 65536, 131072]
+    )
     parser.add_argument("--case", nargs=2, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()

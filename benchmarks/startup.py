@@ -1,6 +1,6 @@
 """Start-up time of commands that do not train.
 
-    python -m benchmarks.startup --output benchmarks/results/startup.json
+python -m benchmarks.startup --output benchmarks/results/startup.json
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pinn.core.config import Config, load_config, parse_config
 from pinn.core.domain import Box
 from pinn.core.errors import ConfigError, PinnError, TrainingError
 from pinn.core.hookspecs import hookimpl
-from pinn.core.options import above, at_least, between, choice, option
+from pinn.core.options import above, at_least, between, choice, fraction, option
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
 from pinn.core.problem import Condition, Problem, Reference
 
@@ -35,6 +35,7 @@ __all__ = [
     "at_least",
     "between",
     "choice",
+    "fraction",
     "hookimpl",
     "load_config",
     "open_run",

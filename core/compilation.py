@@ -46,11 +46,11 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     Tracing runs the Python code once, gradient included, so that equations may be any Python; what the
     compiler sees is one flat graph of tensor operations.
     """
-    ready: dict[tuple[tuple[int, ...], ...], Callable[..., Any]] = {}
+    ready: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
         tensors = tree_leaves(arguments)
-        shapes = tuple(tuple(t.shape) for t in tensors)
+        shapes = tuple((tuple(t.shape), t.dtype, t.device) for t in tensors)
         if shapes not in ready:
             graph = make_fx(lambda *inputs: function(*inputs))(*arguments)
             ready[shapes] = torch.compile(graph, fullgraph=True, dynamic=False)

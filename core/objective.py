@@ -59,7 +59,7 @@ class Objective:
         self.module = module
         self.weighting = weighting
         self.chunk = chunk
-        self.parameter_names = [name for name, _ in module.named_parameters()]
+        self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
         self.equations = residuals(problem, problem.equations, f"the equations of {problem.name}")
         self.conditions = {
             c.name: residuals(
@@ -89,6 +89,11 @@ class Objective:
         self._frozen: Callable[..., Any] = partial(self._evaluate, False)
         self._on_conditions: Callable[..., Any] = self._evaluate_conditions
         self._residuals: Callable[..., Tensor] = self._look
+
+    @property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """What is trained; a network may have parameters that are not."""
+        return tuple(self.module.get_parameter(name) for name in self.parameter_names)
 
     def compiled(self, compiler: Compile, batches: bool = False) -> None:
         """Have every evaluation compiled, and with `batches` the batch gradients too."""

@@ -37,6 +37,11 @@ def between(low: float, high: float) -> Validator:
     return _check(lambda value: low <= value <= high, f"between {low:g} and {high:g}")
 
 
+def fraction() -> Validator:
+    """At least 0 and below 1: the memory of a running mean."""
+    return _check(lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+
 def choice(*allowed: str) -> Validator:
     return _check(lambda value: value in allowed, "one of " + ", ".join(allowed))
 

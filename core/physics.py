@@ -54,6 +54,7 @@ def residuals(
     Raises:
         PinnError: the law asks for something unknown, fails, or returns the wrong shape.
     """
+    _check_names(problem)
     requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
     generator = torch.Generator().manual_seed(0)
 
@@ -81,6 +82,16 @@ def residuals(
     return Residuals(problem, law, what, needed, tuple(named), single)
 
 
+def _check_names(problem: Problem) -> None:
+    names = [*problem.domain.names, *problem.fields]
+    for name in names:
+        if names.count(name) > 1 or name == "d" or name.startswith("_"):
+            raise PinnError(
+                f"{problem.name}: {name!r} cannot name a coordinate or field: names must differ, not "
+                'begin with "_", and not be "d", which is how q takes derivatives'
+            )
+
+
 def quantities(
     problem: Problem, network: Network, points: torch.Tensor, wanted: Jets
 ) -> Quantities:
@@ -89,6 +100,11 @@ def quantities(
     columns = [coordinate(points[:, i : i + 1], i, wanted) for i in range(len(names))]
     inputs: Any = columns
     outputs = network(torch.cat(inputs, -1))
+    if tuple(outputs.shape) != (len(points), len(problem.fields)):
+        raise PinnError(
+            f"the network returned shape {tuple(outputs.shape)} for {len(points)} points and the "
+            f"fields {', '.join(problem.fields)}; expected ({len(points)}, {len(problem.fields)})"
+        )
     series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
     fields = problem.ansatz(Quantities(series, raw))

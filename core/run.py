@@ -58,7 +58,7 @@ def _try(
         evaluator.at(module, points)
         places = torch.as_tensor(points).to(next(module.parameters()))
         with torch.no_grad():
-            objective.interior_residuals(tuple(module.parameters()), places)
+            objective.interior_residuals(objective.parameters, places)
     except (PinnError, MemoryError):
         raise
     except Exception as error:

@@ -109,4 +109,6 @@ def initial_weights(config: Config, equations: int, interior: Tensor) -> Tensor:
 
 
 def build_optimizer(config: Config, stage: int, module: torch.nn.Module) -> torch.optim.Optimizer:
-    return config.stages[stage].optimizer.build(list(module.parameters()))
+    return config.stages[stage].optimizer.build(
+        [parameter for parameter in module.parameters() if parameter.requires_grad]
+    )

@@ -97,7 +97,7 @@ class Trainer:
         """
         first = self.evaluation is None
         weights = self.state.weights if self.evaluation is None else self.evaluation.weights
-        parameters = tuple(self.state.module.parameters())
+        parameters = self.objective.parameters
         evaluation = self.objective.evaluate(parameters, self.state.points, weights, update=first)
         norms = torch.stack(torch._foreach_norm(evaluation.gradient))  # type: ignore[arg-type]
         finite = bool(torch.isfinite(evaluation.terms).all() & torch.isfinite(norms).all())

@@ -69,7 +69,8 @@ class View:
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
-        return {name: p.detach() for name, p in self.module.named_parameters()}
+        named = zip(self._objective.parameter_names, self._objective.parameters, strict=True)
+        return {name: parameter.detach() for name, parameter in named}
 
     @cached_property
     def residuals(self) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from pinn.core.jets import MultiIndex, below, factorial
+from pinn.core.jets import MultiIndex, factorial
 from pinn.core.series.series import Series, SeriesError, UnknownOperation, scale, total
 
 
@@ -40,8 +40,13 @@ def by_nested_autograd(
         return result
 
     origin = [torch.zeros((), dtype=like.dtype, device=like.device) for _ in jets.monomials[0]]
-    wanted = sorted({lower for row in jets.rows for index in row for lower in below(index)})
-    taylor = {index: _derivative(image, index)(*origin) / factorial(index) for index in wanted}
+    wanted = sorted({index for row in jets.rows for index in row})
+    try:
+        taylor = {index: _derivative(image, index)(*origin) / factorial(index) for index in wanted}
+    except NotImplementedError as error:
+        raise SeriesError(
+            f"torch.{name} has neither a Taylor rule nor forward-mode derivatives: {error}"
+        ) from error
     return Series(
         {
             i: total([scale(taylor[index], float(c)) for index, c in row.items()])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from pinn.core import Optimizer, above, at_least, between, choice, option
+from pinn.core import Optimizer, above, at_least, between, choice, fraction, option
 from pinn.core.lazy import torch
 
 
@@ -18,8 +18,8 @@ class Adam(Optimizer):
     name = "adam"
 
     lr: float = option(1e-3, "learning rate", above(0))
-    beta1: float = option(0.9, "memory of the gradient's mean", between(0, 1))
-    beta2: float = option(0.999, "memory of its square", between(0, 1))
+    beta1: float = option(0.9, "memory of the gradient's mean", fraction())
+    beta2: float = option(0.999, "memory of its square", fraction())
     eps: float = option(1e-8, "added to the denominator", above(0))
     schedule: str = option(
         "exponential",

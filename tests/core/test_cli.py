@@ -272,5 +272,10 @@ def test_the_shown_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_describe_shows_what_every_part_of_the_kind_has() -> None:
-    for name, option in (("adam", "steps"), ("snr", "every"), ("rba", "factors"), ("lhs", "redraw")):
+    for name, option in (
+        ("adam", "steps"),
+        ("snr", "every"),
+        ("rba", "factors"),
+        ("lhs", "redraw"),
+    ):
         assert f"  {option} " in pinn("describe", name).stdout.partition("options of every")[2]

@@ -141,7 +141,11 @@ FAULTS: list[tuple[str, Any, list[str]]] = [
     ),
     ("lr negative", changed(optimizers={"lr": -1}), ["1 lr: expected greater than 0, found -1.0"]),
     ("lr infinite", changed(optimizers={"lr": float("inf")}), ["1 lr: expected a finite number"]),
-    ("beta out of range", changed(optimizers={"beta1": 2}), ["beta1: expected between 0 and 1"]),
+    (
+        "beta out of range",
+        changed(optimizers={"beta1": 2}),
+        ["beta1: expected at least 0 and below 1"],
+    ),
     ("periodic is a string", changed(network={"periodic": "x"}), ["periodic: expected a list"]),
     ("periodic in nothing", changed(network={"periodic": ["z"]}), ["no coordinate 'z'", "x, y"]),
     ("normalise is a string", changed(network={"normalise": "false"}), ["expected true or false"]),
