@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-UNIT = 1e-8
-"""The loss that the line search sees first is 1 / UNIT."""
+UNIT = 1e-4
+"""The loss that the line search sees first is 1 / UNIT: far above torch's bound on y·s, and low enough
+for the fourth power of the gradient's norm, which its interpolation takes, in float32."""
 
 
 class ScaleFreeLBFGS(torch.optim.LBFGS):

@@ -195,3 +195,17 @@ def test_lbfgs_does_one_iteration_a_step_within_its_evaluations() -> None:
         assert optimizer.state[x]["n_iter"] == step
         # One more than the limit: a line search finishes the bracket that it has begun.
         assert 1 <= calls <= 25 + 1
+
+
+def test_lbfgs_line_search_does_not_overflow_in_float32() -> None:
+    """A loss of 1e-5 whose relative gradient is 1e5, as a network's after Adam."""
+    x = torch.full((8,), 1.001, requires_grad=True)
+    optimizer = LBFGS().build([x])
+
+    def closure() -> Tensor:
+        value = 1e-5 * (((1e3 * (x - 1)) ** 4).mean() + ((x - 1) ** 2).mean())
+        (x.grad,) = torch.autograd.grad(value, x)
+        return value.detach()
+
+    losses = [float(optimizer.step(closure)) for _ in range(20)]  # type: ignore[arg-type]
+    assert losses[-1] < 1e-3 * losses[0]
