@@ -2,8 +2,9 @@
 
     python -m benchmarks.step --output benchmarks/results/step.json
 
-Every round times each candidate once; a ratio is the median over rounds of the ratio within a round, so
-that a slow moment of the machine meets both sides.
+Every round times each candidate once, after a step of its own that is not timed: thread pools of the one
+before go on spinning for a while. A ratio is the median over rounds of the ratio within a round, so that a
+slow moment of the machine meets both sides.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def measure(problem: str, points: int, rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            step()
             begin = time.perf_counter()
             step()
             times[name].append(1e3 * (time.perf_counter() - begin) / step.iterations_per_call)

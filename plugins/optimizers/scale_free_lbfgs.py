@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-UNIT = 1e-4
-"""The loss that the line search sees first is 1 / UNIT: far above torch's bound on y·s, and low enough
-for the fourth power of the gradient's norm, which its interpolation takes, in float32."""
+SHORTER = 0.1
 
 
 class ScaleFreeLBFGS(torch.optim.LBFGS):
-    """Two repairs of `torch.optim.LBFGS` for losses that become small, as residuals do.
+    """Two repairs of `torch.optim.LBFGS`, for losses that become small, as residuals do.
 
     torch leaves out every curvature pair with y·s ≤ 1e-10, an absolute bound: below a loss of about that
-    size it is gradient descent. Loss and gradient are therefore divided by a unit, fixed at the first
-    step. And torch stays where it is for good once its direction does not
-    descend; here a step that moved nothing forgets the curvature and the next one follows the gradient.
+    size it is gradient descent. Here loss and gradient are measured in the loss of the first step.
+
+    And torch stays for good where its direction does not descend, or moves to NaN where the numbers of
+    its line search overflow. Here such a step is taken back, the curvature is forgotten, and the next
+    one follows the gradient, SHORTER.
     """
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         (group,) = self.param_groups
-        parameters = group["params"]
+        parameters: list[Tensor] = group["params"]
 
         def in_units() -> float:
             loss = float(closure())
-            unit = group.setdefault("unit", UNIT * (abs(loss) or 1.0))
+            unit = group.setdefault("unit", abs(loss) or 1.0)
             for parameter in parameters:
+                assert parameter.grad is not None
                 parameter.grad = parameter.grad / unit
             return loss / unit
 
         before = [parameter.detach().clone() for parameter in parameters]
         loss = super().step(in_units)
-        if all(torch.equal(a, b) for a, b in zip(before, parameters, strict=True)):
+        if _advanced(before, parameters):
+            group["lr"] = self.defaults["lr"]
+        else:
+            with torch.no_grad():
+                torch._foreach_copy_(parameters, before)
             self.state.clear()
+            group["lr"] *= SHORTER
         return loss
+
+
+def _advanced(before: Sequence[Tensor], after: Sequence[Tensor]) -> bool:
+    moved = any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    return moved and all(bool(torch.isfinite(parameter).all()) for parameter in after)
