@@ -19,9 +19,9 @@ from pinn.analyzers.snr import SignalToNoise
 from pinn.core.compilation import compile_lazily
 from pinn.core.config import parse_config
 from pinn.core.evaluation import Evaluator
+from pinn.core.prepare import prepare
 from pinn.core.progress import Silent
 from pinn.core.records import Records
-from pinn.core.run import prepare
 from pinn.core.rundir import RunDirectory
 from pinn.core.state import initial_state
 from pinn.core.training import Trainer

@@ -2,9 +2,9 @@
 
     python -m benchmarks.step --output benchmarks/results/step.json
 
-Every round times each candidate once, after a step of its own that is not timed: thread pools of the one
-before go on spinning for a while. A ratio is the median over rounds of the ratio within a round, so that a
-slow moment of the machine meets both sides.
+Every round times each candidate once, after a step of its own that is not timed: thread pools of the
+one before go on spinning for a while. A ratio is the median over rounds of the ratio within a round, so
+that a slow moment of the machine meets both sides.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def check(file: Path, overrides: tuple[str, ...]) -> None:
 
     config = load_config(file, overrides)
 
-    from pinn.core.run import prepare
+    from pinn.core.prepare import prepare
 
     module, objective, _ = prepare(config)
     count = sum(p.numel() for p in module.parameters())

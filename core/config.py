@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from attrs import evolve, frozen
 
 from pinn.core.errors import ConfigError, PinnError, nearest, one_of
 from pinn.core.options import above, at_least, choice, option
+from pinn.core.overrides import override
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
 from pinn.core.problem import Problem
 from pinn.core.registry import registry
@@ -162,8 +162,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         run["directory"] = str(path.parent)  # the file of a run that was moved
     elif isinstance(run, dict):
         run.setdefault("directory", f"runs/{path.stem}")
-    for override in overrides:
-        _override(table, override)
+    for text in overrides:
+        override(table, text)
     return parse_config(table, str(path))
 
 
@@ -187,7 +187,7 @@ def parse_problem(name: str, options: Sequence[str] = ()) -> Problem:
         key, equals, _ = option_text.partition("=")
         if not equals or not key.strip() or "." in key:
             raise PinnError(f"--set {option_text}: expected key=value, as in hard=true")
-        _override(table, f"problem.{option_text}")
+        override(table, f"problem.{option_text}")
     reader = _Reader(table, "problem")
     problem, _ = reader.part("[problem]", table["problem"], "problem")
     if reader.faults:
@@ -352,60 +352,3 @@ class _Reader:
         for name in expected:
             if name not in given:
                 self.faults.append(f"{where} {name}: is missing")
-
-
-def _override(table: dict[str, Any], text: str) -> None:
-    """Apply "section.key=value"; a list of tables is indexed from 0: "optimizers.0.lr=1e-4"."""
-    path, equals, raw = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys) or len(keys) < 2:
-        raise PinnError(f"--set {text}: expected section.key=value, as in weighting.eta=0.01")
-    place: Any = table
-    for key, following in pairwise(keys):
-        if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
-                raise PinnError(f"--set {text}: there is no number {key} among {len(place)} tables")
-            place = place[int(key)]
-        elif isinstance(place, dict):
-            place = place.setdefault(key, [] if following.isdigit() else {})
-        if not isinstance(place, dict | list):
-            raise PinnError(f"--set {text}: {key} is not a table")
-    if isinstance(place, list):
-        key = "steps" if keys[-1].isdigit() else keys[-1]
-        raise PinnError(
-            f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
-        )
-    place[keys[-1]] = _toml_value(raw)
-
-
-def _toml_value(raw: str) -> Any:
-    """What `raw` means in TOML; the text itself where it means nothing."""
-    try:
-        parsed = tomli.loads(f"value = {raw}")
-    except tomli.TOMLDecodeError:
-        return raw.strip()
-    return parsed["value"] if len(parsed) == 1 else raw.strip()
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
-    """The keys in which two configurations differ, with both values."""
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b, where = old.get(key), new.get(key), f"{path}{key}"
-        if (
-            isinstance(a, list)
-            and isinstance(b, list)
-            and all(isinstance(item, dict) for item in a + b)
-        ):
-            a, b = dict(enumerate(a)), dict(enumerate(b))
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(
-                {str(k): v for k, v in a.items()}, {str(k): v for k, v in b.items()}, f"{where}."
-            )
-        elif a != b:
-            found.append(f"{where}: {_shown(a)} there, {_shown(b)} here")
-    return found
-
-
-def _shown(value: Any) -> str:
-    return "absent" if value is None else repr(value)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,56 +14,18 @@ import torch
 from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
-from pinn.core import figures
-from pinn.core.checkpoint import cannot_write, write_atomically
 from pinn.core.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.core.config import Config
-from pinn.core.device import choose_device, number_format
 from pinn.core.errors import PinnError
 from pinn.core.evaluation import Evaluator
-from pinn.core.objective import Objective
+from pinn.core.prepare import prepare
 from pinn.core.progress import Reporter, Silent
 from pinn.core.records import Records
+from pinn.core.results import write_results
 from pinn.core.rundir import RunDirectory
-from pinn.core.state import State, build_module, initial_state
+from pinn.core.signals import stop_signals
+from pinn.core.state import State, initial_state
 from pinn.core.training import Trainer
-
-
-def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    """Build what the configuration describes, without points or training.
-
-    Raises:
-        PinnError: an unknown device, equations that do not fit their problem, unknown factors, a
-            network or an ansatz that fails.
-    """
-    device, dtype = choose_device(config.run.device), number_format(config.run.precision)
-    module = build_module(config, dtype, device)
-    objective = Objective(
-        config.problem, module, config.weighting, dict(config.factors), config.points.options.chunk
-    )
-    evaluator = Evaluator(config.problem, dtype, device)
-    _try(config, module, objective, evaluator)
-    return module, objective, evaluator
-
-
-def _try(
-    config: Config, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
-) -> None:
-    """Evaluate everything at two points, so that what does not work is known before training."""
-    box = config.problem.domain
-    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ np.array([box.lower, box.upper])
-    try:
-        evaluator.at(module, points)
-        places = torch.as_tensor(points).to(next(module.parameters()))
-        with torch.no_grad():
-            objective.interior_residuals(objective.parameters, places)
-    except (PinnError, MemoryError):
-        raise
-    except Exception as error:
-        raise PinnError(
-            f"{config.problem.name}, with network {config.network.name}, fails at a point: "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def train(config: Config, reporter: Reporter | None = None) -> Run:
@@ -81,13 +41,13 @@ def train(config: Config, reporter: Reporter | None = None) -> Run:
     directory = RunDirectory(config.directory)
     with directory.locked(), _notes_for_warnings(reporter):
         trainer = _trainer(config, directory, reporter)
-        with _stop_signals() as stop:
+        with stop_signals() as stop:
             reporter.begin(trainer.state.step, config.steps)
             try:
                 trainer.run(stop)
             finally:
                 reporter.end()
-        _write_results(trainer)
+        write_results(trainer)
     return Run(directory)
 
 
@@ -140,67 +100,6 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"CPU ({torch.get_num_threads()} threads)"
-
-
-def _write_results(trainer: Trainer) -> None:
-    directory, evaluator, state = trainer.directory, trainer.evaluator, trainer.state
-    predictions = evaluator.on_grid(state.module)
-    grid = evaluator.grid
-    arrays: dict[str, NDArray[Any]] = dict(grid.coordinates)
-    for name, value in predictions.items():
-        arrays[name] = value
-        if name in grid.fields:
-            arrays[f"{name}_reference"] = grid.fields[name]
-            arrays[f"{name}_error"] = value - grid.fields[name]
-    temporary = directory.predictions.with_suffix(".tmp.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-        temporary.replace(directory.predictions)
-        write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
-        shown = [o.analyzer.shows for o in trainer.config.observers if o.analyzer.shows]
-        figures.draw(directory.figures, grid, predictions, trainer.records, shown)
-    except OSError as error:
-        raise cannot_write(directory.path, error) from error
-
-
-def _summary(trainer: Trainer) -> dict[str, Any]:
-    state, seconds = trainer.state, trainer.state.seconds
-    last = trainer.records.rows[-1] if trainer.records.rows else {}
-    training = seconds.get("training", 0.0)
-    return {
-        "problem": trainer.config.problem.name,
-        "complete": trainer.done,
-        "steps": state.step,
-        "parameters": sum(p.numel() for p in state.module.parameters()),
-        "final": {name: value for name, value in last.items() if not isinstance(value, list)},
-        "seconds": seconds,
-        "steps_per_second": state.step / training if training else None,
-    }
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a wish to stop; a second one acts as usual."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped.is_set
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopped.is_set
-    finally:
-        restore()
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from pinn.core import checkpoint
 from pinn.core.checkpoint import CorruptCheckpoint, cannot_write, write_atomically
-from pinn.core.config import Config, differences, parse_config
+from pinn.core.config import Config, parse_config
+from pinn.core.differences import differences
 from pinn.core.errors import PinnError, TrainingError
 from pinn.core.registry import registry
 

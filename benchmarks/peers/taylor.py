@@ -10,7 +10,7 @@ import torch
 from pinn.core.compilation import compile_lazily
 from pinn.core.config import parse_config
 from pinn.core.points import PointSet
-from pinn.core.run import prepare
+from pinn.core.prepare import prepare
 from pinn.core.state import build_optimizer, initial_weights
 
 from .setting import DEPTH, LEARNING_RATE, WIDTH, Step, draw_parameters, draw_points

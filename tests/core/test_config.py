@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pinn.core import ConfigError, PinnError, load_config, parse_config
 from pinn.core.cli import _commands
-from pinn.core.config import differences
+from pinn.core.differences import differences
 
 VALID: dict[str, Any] = {
     "run": {"device": "cpu", "compile": "never"},

@@ -1,0 +1,43 @@
+"""Values from the command line: `--set weighting.eta=0.01`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import tomli
+
+from pinn.core.errors import PinnError
+
+
+def override(table: dict[str, Any], text: str) -> None:
+    """Apply "section.key=value"; a list of tables is indexed from 0: "optimizers.0.lr=1e-4"."""
+    path, equals, raw = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys) or len(keys) < 2:
+        raise PinnError(f"--set {text}: expected section.key=value, as in weighting.eta=0.01")
+    place: Any = table
+    for key, following in pairwise(keys):
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise PinnError(f"--set {text}: there is no number {key} among {len(place)} tables")
+            place = place[int(key)]
+        elif isinstance(place, dict):
+            place = place.setdefault(key, [] if following.isdigit() else {})
+        if not isinstance(place, dict | list):
+            raise PinnError(f"--set {text}: {key} is not a table")
+    if isinstance(place, list):
+        key = "steps" if keys[-1].isdigit() else keys[-1]
+        raise PinnError(
+            f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
+        )
+    place[keys[-1]] = _toml_value(raw)
+
+
+def _toml_value(raw: str) -> Any:
+    """What `raw` means in TOML; the text itself where it means nothing."""
+    try:
+        parsed = tomli.loads(f"value = {raw}")
+    except tomli.TOMLDecodeError:
+        return raw.strip()
+    return parsed["value"] if len(parsed) == 1 else raw.strip()

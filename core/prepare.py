@@ -1,0 +1,50 @@
+"""From a configuration to the network and the functions that training needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pinn.core.config import Config
+from pinn.core.device import choose_device, number_format
+from pinn.core.errors import PinnError
+from pinn.core.evaluation import Evaluator
+from pinn.core.objective import Objective
+from pinn.core.state import build_module
+
+
+def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
+    """Build what the configuration describes, without points or training.
+
+    Raises:
+        PinnError: an unknown device, equations that do not fit their problem, unknown factors, a
+            network or an ansatz that fails.
+    """
+    device, dtype = choose_device(config.run.device), number_format(config.run.precision)
+    module = build_module(config, dtype, device)
+    objective = Objective(
+        config.problem, module, config.weighting, dict(config.factors), config.points.options.chunk
+    )
+    evaluator = Evaluator(config.problem, dtype, device)
+    _try(config, module, objective, evaluator)
+    return module, objective, evaluator
+
+
+def _try(
+    config: Config, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
+) -> None:
+    """Evaluate everything at two points, so that what does not work is known before training."""
+    box = config.problem.domain
+    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ np.array([box.lower, box.upper])
+    try:
+        evaluator.at(module, points)
+        places = torch.as_tensor(points).to(next(module.parameters()))
+        with torch.no_grad():
+            objective.interior_residuals(objective.parameters, places)
+    except (PinnError, MemoryError):
+        raise
+    except Exception as error:
+        raise PinnError(
+            f"{config.problem.name}, with network {config.network.name}, fails at a point: "
+            f"{type(error).__name__}: {error}"
+        ) from error
