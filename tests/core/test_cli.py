@@ -259,7 +259,7 @@ def test_the_shown_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Mon
             pass
 
     Path("my run.toml").write_text(SMALL, encoding="utf-8")
-    monkeypatch.setattr(runs, "_stop_signals", Stopped)
+    monkeypatch.setattr(runs, "stop_signals", Stopped)
     result = pinn("run", "my run.toml", "--set", "network.periodic=['x']")
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
