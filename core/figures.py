@@ -27,9 +27,6 @@ def draw(
     Args:
         shown: the quantities of the history, beside the loss.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
     directory.mkdir(parents=True, exist_ok=True)
     if len(grid.coordinates) == 2:
         _solution(directory / "solution.png", grid, predictions)
@@ -38,18 +35,11 @@ def draw(
 
 def _solution(path: Path, grid: Reference, predictions: dict[str, NDArray[Any]]) -> None:
     """One row per observable: network, reference, error."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     (first, across), (second, up) = _time_across(grid)
-    figure, axes = plt.subplots(
-        len(predictions),
-        3,
-        figsize=(WIDTH, 2.1 * len(predictions)),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(WIDTH, 2.1 * len(predictions)), layout="constrained")
+    axes = figure.subplots(len(predictions), 3, squeeze=False, sharex=True, sharey=True)
     for row, (name, predicted) in zip(axes, predictions.items(), strict=True):
         reference = grid.fields.get(name)
         shown = [(f"{name}, network", predicted, "viridis")]
@@ -80,7 +70,6 @@ def _solution(path: Path, grid: Reference, predictions: dict[str, NDArray[Any]])
     for axis in axes[-1]:
         axis.set_xlabel(first)
     figure.savefig(path, dpi=160)
-    plt.close(figure)
 
 
 def _time_across(grid: Reference) -> tuple[tuple[str, Any], tuple[str, Any]]:
@@ -99,9 +88,10 @@ def _range(values: NDArray[Any]) -> tuple[float, float]:
 
 def _history(path: Path, records: Records, shown: Sequence[str]) -> None:
     """The loss and the number that each analyzer shows, over the steps."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure, axis = plt.subplots(figsize=(WIDTH / 2, 2.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH / 2, 2.6), layout="constrained")
+    axis = figure.subplots()
     for name, label in {"loss.unweighted": "unweighted loss", **{n: n for n in shown}}.items():
         steps, values = records.series(name)
         axis.loglog(steps, values, label=label, linewidth=1.2)
@@ -109,4 +99,3 @@ def _history(path: Path, records: Records, shown: Sequence[str]) -> None:
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7, frameon=False)
     figure.savefig(path, dpi=160)
-    plt.close(figure)
