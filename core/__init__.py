@@ -8,9 +8,12 @@ from pinn.core.errors import ConfigError, PinnError, TrainingError
 from pinn.core.hookspecs import hookimpl
 from pinn.core.options import above, at_least, between, choice, fraction, option
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
+from pinn.core.plots import Curves, Drawing, Plot, Span
 from pinn.core.problem import Condition, Problem, Reference
+from pinn.core.schedule import Schedule
 
 if TYPE_CHECKING:
+    from pinn.core.records import Records
     from pinn.core.run import Run, open_run, train
     from pinn.core.view import BatchGradients, View
 
@@ -21,13 +24,19 @@ __all__ = [
     "Condition",
     "Config",
     "ConfigError",
+    "Curves",
+    "Drawing",
     "Network",
     "Optimizer",
     "PinnError",
+    "Plot",
     "Problem",
+    "Records",
     "Reference",
     "Run",
     "Sampler",
+    "Schedule",
+    "Span",
     "TrainingError",
     "View",
     "Weighting",
@@ -48,6 +57,7 @@ _NEED_TORCH = {
     "Run": "run",
     "open_run": "run",
     "train": "run",
+    "Records": "records",
     "View": "view",
     "BatchGradients": "view",
 }

@@ -8,15 +8,18 @@ from typing import Any
 
 import tomli
 import tomli_w
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
+from attrs.validators import optional
 
 from pinn.core.errors import ConfigError, PinnError, nearest, one_of
-from pinn.core.options import above, at_least, choice, option
+from pinn.core.options import at_least, choice, option
 from pinn.core.overrides import override
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
 from pinn.core.problem import Problem
 from pinn.core.registry import registry
+from pinn.core.schedule import Schedule
 from pinn.core.structure import Faults, structure, unstructure
+from pinn.core.until import Until, parse_until
 
 
 @frozen
@@ -51,12 +54,30 @@ class WeightingOptions:
 
 @frozen
 class StageOptions:
-    steps: int = option(help="steps of this stage", validator=at_least(1))
+    steps: int = option(help="steps of this stage, at most", validator=at_least(1))
+    until: str | None = option(
+        None, "ends the stage earlier: an event, 'rel_l2 < 1e-2', 'plateau', 'plateau of rel_l2'"
+    )
+    patience: int = option(
+        1000, "steps without a minimum lower by 1 % that make a plateau", at_least(1)
+    )
 
 
 @frozen
 class AnalyzerOptions:
-    every: int = option(100, "steps between measurements", above(0))
+    every: int | None = option(
+        None, "steps between measurements; 0: only those below", optional(at_least(0))
+    )
+    early_every: int | None = option(
+        None, "steps between measurements at first; 0: as ever", optional(at_least(0))
+    )
+    early_steps: int | None = option(None, "how many steps that lasts", optional(at_least(0)))
+    at: list[int] | None = option(None, "steps measured besides")
+
+    def schedule(self, default: Schedule) -> Schedule:
+        """The analyzer's own schedule, but for what is set here."""
+        given = {k: v for k, v in asdict(self).items() if v is not None}
+        return evolve(default, **given | ({"at": tuple(given["at"])} if "at" in given else {}))
 
 
 SHARED_OPTIONS: dict[str, type[Any]] = {
@@ -81,13 +102,18 @@ class Points:
 @frozen
 class Stage:
     optimizer: Optimizer
-    steps: int
+    options: StageOptions
+    until: Until | None
+
+    @property
+    def steps(self) -> int:
+        return self.options.steps
 
 
 @frozen
 class Observer:
     analyzer: Analyzer
-    every: int
+    schedule: Schedule
 
 
 @frozen
@@ -120,8 +146,8 @@ class Config:
             "network": _named(self.network),
             "points": points | unstructure(self.points.sampler),
             "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
-            "optimizers": [_named(s.optimizer) | {"steps": s.steps} for s in self.stages],
-            "analyzers": [_named(o.analyzer) | {"every": o.every} for o in self.observers],
+            "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
+            "analyzers": [_named(o.analyzer) | unstructure(o.schedule) for o in self.observers],
         }
 
     def toml(self) -> str:
@@ -228,10 +254,19 @@ class _Reader:
             self.part(f"[[optimizers]] {i + 1}", table, "optimizer")
             for i, table in enumerate(self.sections("optimizers"))
         ]
-        observers = [
+        observed = [
             self.part(f"[[analyzers]] {i + 1}", table, "analyzer")
             for i, table in enumerate(self.sections("analyzers"))
         ]
+        observers = [Observer(a, o.schedule(a.schedule)) for a, o in observed if a and o]
+        untils: list[Until | None] = []
+        if len(observers) == len(observed):
+            self.check_needs([observer.analyzer for observer in observers])
+            events = [event for observer in observers for event in observer.analyzer.events]
+            untils = [
+                self.until(f"[[optimizers]] {i + 1} until", options, events)
+                for i, (_, options) in enumerate(stages)
+            ]
         if not self.table.get("optimizers"):
             self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
         if not self.faults:
@@ -247,8 +282,8 @@ class _Reader:
             points=Points(sampler, points),
             weighting=weighting,
             factors=weights.factors,
-            stages=tuple(Stage(optimizer, o.steps) for optimizer, o in stages),
-            observers=tuple(Observer(analyzer, o.every) for analyzer, o in observers),
+            stages=tuple(Stage(*stage, u) for stage, u in zip(stages, untils, strict=True)),
+            observers=tuple(observers),
         )
 
     def section(self, key: str, default: str | None = None, name: str = "name") -> dict[str, Any]:
@@ -301,6 +336,34 @@ class _Reader:
             )
         own_part = self.options(where, own, cls)
         return own_part, self.options(where, options, common) if common else None
+
+    def check_needs(self, analyzers: Sequence[Analyzer]) -> None:
+        """Every analyzer stands once, behind those whose records it reads."""
+        before: list[str] = []
+        for place, analyzer in enumerate(analyzers, 1):
+            where = f"[[analyzers]] {place} {analyzer.name}"
+            if analyzer.name in before:
+                self.faults.append(f"{where}: stands there twice")
+            for needed in analyzer.needs:
+                if needed not in before:
+                    self.faults.append(
+                        f"{where}: reads what {needed!r} records: put [[analyzers]] "
+                        f'name = "{needed}" above it'
+                    )
+            before.append(analyzer.name)
+
+    def until(self, where: str, options: StageOptions | None, events: list[str]) -> Until | None:
+        if options is None or options.until is None:
+            return None
+        try:
+            return parse_until(options.until, options.patience, events)
+        except PinnError as error:
+            announced = registry().announcers(options.until)
+            add = (
+                f"; put [[analyzers]] name = {one_of(announced)} into the file" if announced else ""
+            )
+            self.faults.append(f"{where}: {error}{add}")
+            return None
 
     @staticmethod
     def known(kind: str) -> str:

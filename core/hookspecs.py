@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
 import pluggy
 
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
@@ -41,3 +42,8 @@ def pinn_optimizers() -> Sequence[type[Optimizer]]:  # type: ignore[empty-body]
 @hookspec
 def pinn_analyzers() -> Sequence[type[Analyzer]]:  # type: ignore[empty-body]
     """Measurements of the training."""
+
+
+@hookspec
+def pinn_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
+    """Commands of the command line: `pinn NAME …`."""

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pinn.core.domain import Box, Points
+from pinn.core.plots import Plot, Span
+from pinn.core.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
     from torch.nn import Module, Parameter
     from torch.optim import Optimizer as TorchOptimizer
 
+    from pinn.core.records import Records
     from pinn.core.view import View
 
 
@@ -82,12 +85,45 @@ class Optimizer(ABC):
 
 
 class Analyzer(ABC):
-    """A pure observer of training."""
+    """A pure observer of training.
+
+    `measure` is all that it must have. What it returns goes to the records; everything else here is how
+    its quantities reach the progress line, the figures and the stages.
+    """
 
     name: ClassVar[str]
     shows: ClassVar[str | None] = None
-    """The quantity that the progress line shows."""
+    """The quantity that the progress line shows and that runs are compared by."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Names of the analyzers whose records it reads; they measure before it."""
+    events: ClassVar[tuple[str, ...]] = ()
+    """Quantities that hold the step at which something happened, from when it is known: a stage may end
+    then, with `until`."""
+    schedule: ClassVar[Schedule] = Schedule()
+    """When it measures, unless the configuration says otherwise."""
 
     @abstractmethod
     def measure(self, view: View) -> Mapping[str, Any]:
-        """Quantities of this step, by name: numbers or arrays."""
+        """Quantities of this step, by name: numbers, arrays or words."""
+
+    def start(self, points: Tensor) -> Tensor | None:
+        """A memory of these interior points (n, dimension), for an analyzer that follows every step.
+
+        It is saved with the run, and starts again when the points are drawn anew.
+        """
+        return None
+
+    def follow(self, memory: Tensor, residuals: Tensor) -> Tensor:
+        """The memory after a step whose residuals are (equations, points).
+
+        `measure` finds it in `view.memories`, by the analyzer's name.
+        """
+        return memory
+
+    def figures(self, records: Records) -> Iterable[Plot]:
+        """What to draw of the records, most telling first."""
+        return ()
+
+    def spans(self, records: Records) -> Iterable[Span]:
+        """Stretches of the training that every figure over the steps shades."""
+        return ()

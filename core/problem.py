@@ -54,6 +54,17 @@ class Reference:
         grids = np.meshgrid(*self.coordinates.values(), indexing="ij")
         return np.stack([grid.ravel() for grid in grids], axis=1)
 
+    def at(self, points: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+        """The fields at points (n, dimension) of the domain, interpolated linearly: {name: (n,)}."""
+        from scipy.interpolate import RegularGridInterpolator
+
+        axes = tuple(self.coordinates.values())
+        inside = np.clip(points, [axis[0] for axis in axes], [axis[-1] for axis in axes])
+        return {
+            name: RegularGridInterpolator(axes, np.asarray(values, float))(inside)
+            for name, values in self.fields.items()
+        }
+
 
 class Problem(ABC):
     """A system of PDEs on a box.

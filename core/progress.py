@@ -17,7 +17,10 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None: ...
+    def shorten(self, total: int) -> None:
+        """The run will end by step `total`: a stage ended before its last step."""
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None: ...
 
     def end(self) -> None: ...
 
@@ -28,10 +31,13 @@ class Silent:
     def begin(self, done: int, total: int) -> None:
         pass
 
+    def shorten(self, total: int) -> None:
+        pass
+
     def note(self, text: str) -> None:
         pass
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
         pass
 
     def end(self) -> None:
@@ -80,10 +86,15 @@ class Bar:
         self._progress.start()
         self._task: TaskID = self._progress.add_task("", total=total, completed=done, values="")
 
+    def shorten(self, total: int) -> None:
+        self._clock.total = total
+        assert self._progress is not None
+        self._progress.update(self._task, total=total)
+
     def note(self, text: str) -> None:
         (self._progress.console if self._progress else self._console).print(text, highlight=False)
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
         speed = self._clock.text(step)
         if time.monotonic() < self._next and step < self._clock.total:
             return
@@ -106,10 +117,13 @@ class Lines:
         self._clock = _Clock(total)
         self._next = time.monotonic() + self.INTERVAL
 
+    def shorten(self, total: int) -> None:
+        self._clock.total = total
+
     def note(self, text: str) -> None:
         print(text, flush=True)
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
         speed = self._clock.text(step)
         if time.monotonic() < self._next and step < self._clock.total:
             return
@@ -131,9 +145,9 @@ def for_terminal() -> Reporter:
     return Bar(Console())
 
 
-def _values(loss: float, shown: Mapping[str, float]) -> str:
+def _values(loss: float, shown: Mapping[str, float | str]) -> str:
     named = {"loss": loss, **shown}
-    return "  ".join(f"{name} {value:.2e}" for name, value in named.items())
+    return "  ".join(f"{n} {v if isinstance(v, str) else f'{v:.2e}'}" for n, v in named.items())
 
 
 def _duration(seconds: float) -> str:

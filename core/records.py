@@ -21,16 +21,33 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[Record] = list(read(path)) if path.exists() else []
+        self.unwritten = False
 
     def append(self, step: int, quantities: Mapping[str, Any]) -> None:
-        """Write one line; numbers that are not finite become null, arrays become lists."""
-        row = {"step": step, **{name: _plain(value) for name, value in quantities.items()}}
+        """Add one line and write it."""
+        self.add(step, quantities)
+        self.write()
+
+    def add(self, step: int, quantities: Mapping[str, Any]) -> None:
+        """Add to the line of this step, which `write` writes.
+
+        Numbers that are not finite become null, arrays become lists.
+        """
+        if not self.unwritten:
+            self.rows.append({"step": step})
+            self.unwritten = True
+        self.rows[-1].update((name, _plain(value)) for name, value in quantities.items())
+
+    def write(self) -> None:
+        """Append the line that was added, if there is one."""
+        if not self.unwritten:
+            return
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, allow_nan=False) + "\n")
+                file.write(json.dumps(self.rows[-1], allow_nan=False) + "\n")
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self.rows.append(row)
+        self.unwritten = False
 
     def keep_until(self, step: int) -> None:
         """Forget what was recorded after `step`: resumed training measures it again."""
@@ -40,10 +57,22 @@ class Records:
             write_atomically(self.path, text.encode())
         self.rows = kept
 
+    def __contains__(self, name: str) -> bool:
+        """Whether `name` was ever recorded."""
+        return any(name in row for row in reversed(self.rows))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the quantities that were recorded."""
+        return sorted({name for row in self.rows for name in row} - {"step"})
+
+    def last(self, name: str) -> Any:
+        """The newest value of `name`; None if it was never recorded or is not finite."""
+        return next((row[name] for row in reversed(self.rows) if name in row), None)
+
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """{quantity: (steps, values)}; null becomes NaN."""
-        names = sorted({name for row in self.rows for name in row} - {"step"})
-        return {name: self.series(name) for name in names}
+        return {name: self.series(name) for name in self.names}
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The steps at which `name` was measured, and its values."""

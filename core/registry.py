@@ -9,8 +9,9 @@ from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 import attrs
+import click
 import pluggy
-from attrs import frozen
+from attrs import field, frozen
 
 from pinn.core import hookspecs
 from pinn.core.errors import PinnError, nearest, one_of
@@ -29,6 +30,8 @@ KINDS: dict[str, type] = {
 HOOKS = {"analyzer": "pinn_analyzers"} | {
     kind: f"pinn_{kind}s" for kind in KINDS if kind != "analyzer"
 }
+
+COMMANDS = "pinn_commands"
 
 
 @frozen
@@ -71,10 +74,11 @@ class Broken:
 
 @frozen
 class Registry:
-    """All parts by (kind, name); a name that two plugins offer has several."""
+    """All parts by (kind, name); a name that two plugins offer has several. Commands by name."""
 
     offers: dict[tuple[str, str], tuple[Part, ...]]
     broken: tuple[Broken, ...]
+    commands: dict[str, click.Command] = field(factory=dict)
 
     def parts(self, kind: str | None = None) -> list[Part]:
         return [
@@ -86,6 +90,10 @@ class Registry:
 
     def conflicts(self) -> list[str]:
         return [_conflict(offered) for offered in self.offers.values() if len(offered) > 1]
+
+    def announcers(self, event: str) -> list[str]:
+        """Names of the analyzers that announce `event`."""
+        return [part.name for part in self.parts("analyzer") if event in part.cls.events]
 
     def find(self, kind: str, name: str) -> Part:
         """The part of that name.
@@ -135,27 +143,48 @@ def load(entry_points: Iterable[tuple[EntryPoint, Origin]], disabled: str = "") 
     """Load each plugin by itself, so that a broken one is reported and the others still work."""
     off = {name.strip() for name in disabled.split(",")}
     offers: dict[tuple[str, str], tuple[Part, ...]] = {}
+    commands: dict[str, click.Command] = {}
     broken = []
     for entry_point, origin in entry_points:
         if off & {origin.entry_point, origin.distribution}:
             continue
         try:
-            found = list(_parts(entry_point, origin))
+            module = _manager(entry_point.load())
+            found = list(_parts(module, origin))
+            offered = _offered_commands(module, commands)
         except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
             broken.append(Broken(origin, f"{type(error).__name__}: {error}"))
             continue
         for part in found:
             key = part.kind, part.name
             offers[key] = (*offers.get(key, ()), part)
-    return Registry(offers, tuple(broken))
+        commands |= offered
+    return Registry(offers, tuple(broken), commands)
 
 
-def _parts(entry_point: EntryPoint, origin: Origin) -> Iterator[Part]:
-    module = entry_point.load()
+def _manager(module: object) -> pluggy.PluginManager:
+    """Of this plugin alone, so that what it offers is known to be its."""
     _check_hooks(module)
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(module)
+    return manager
+
+
+def _offered_commands(
+    manager: pluggy.PluginManager, others: dict[str, click.Command]
+) -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for command in (c for offered in getattr(manager.hook, COMMANDS)() for c in offered):
+        if not isinstance(command, click.Command) or not command.name:
+            raise PinnError(f"{command!r} is not a click command with a name")
+        if command.name in others:
+            raise PinnError(f"another plugin offers the command {command.name!r} already")
+        found[command.name] = command
+    return found
+
+
+def _parts(manager: pluggy.PluginManager, origin: Origin) -> Iterator[Part]:
     for kind, hook in HOOKS.items():
         for offered in getattr(manager.hook, hook)():
             for cls in offered:
@@ -164,11 +193,12 @@ def _parts(entry_point: EntryPoint, origin: Origin) -> Iterator[Part]:
 
 
 def _check_hooks(module: object) -> None:
+    hooks = {*HOOKS.values(), COMMANDS}
     for name, member in vars(module).items():
         marked = callable(member) and hasattr(member, "pinn_impl")
-        if marked and name not in HOOKS.values():
-            raise PinnError(f"there is no hook {name!r}{nearest(name, HOOKS.values())}")
-        if name in HOOKS.values() and not marked:
+        if marked and name not in hooks:
+            raise PinnError(f"there is no hook {name!r}{nearest(name, hooks)}")
+        if name in hooks and not marked:
             raise PinnError(f"{name} is not marked: put @hookimpl above it")
 
 

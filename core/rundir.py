@@ -142,7 +142,9 @@ def _only_longer(there: dict[str, Any], config: Config) -> bool:
 
 def environment(config: Config, device: str) -> dict[str, Any]:
     """Versions, plugins, device and the git commit, for `environment.json`."""
-    libraries = ("pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs")
+    libraries = (
+        "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2"
+    )  # fmt: skip
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),

@@ -28,9 +28,13 @@ class State:
     optimizer: torch.optim.Optimizer
     points: PointSet
     weights: Tensor
+    memories: dict[str, Tensor]
+    """Of the analyzers that follow every step, by name."""
     step: int = 0
     stage: int = 0
     stage_step: int = 0
+    stage_over: bool = False
+    """Whether the stage met its `until`."""
     draws: int = 1
     best_loss: float = float("inf")
     seconds: dict[str, float] = Factory(dict)
@@ -41,12 +45,14 @@ class State:
             "step": self.step,
             "stage": self.stage,
             "stage_step": self.stage_step,
+            "stage_over": self.stage_over,
             "draws": self.draws,
             "best_loss": self.best_loss,
             "seconds": self.seconds,
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "weights": self.weights,
+            "memories": self.memories,
             "interior": self.points.interior,
             "conditions": self.points.conditions,
             "random": global_state(),
@@ -63,13 +69,15 @@ class State:
             saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
         )
         self.weights = saved["weights"].to(device)
-        for name in ("step", "stage", "stage_step", "draws", "best_loss", "seconds"):
+        self.memories = {name: memory.to(device) for name, memory in saved["memories"].items()}
+        for name in ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds"):
             setattr(self, name, saved[name])
         restore_global_state(saved["random"])
 
     def next_stage(self, config: Config) -> None:
         self.stage += 1
         self.stage_step = 0
+        self.stage_over = False
         self.optimizer = build_optimizer(config, self.stage, self.module)
 
     def redraw(self, config: Config, residuals: Tensor) -> None:
@@ -78,6 +86,7 @@ class State:
         self.draws += 1
         self.points = evolve(self.points, interior=interior)
         self.weights = initial_weights(config, len(self.weights), interior)
+        self.memories = initial_memories(config, interior)
 
 
 def build_module(config: Config, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
@@ -94,7 +103,13 @@ def initial_state(config: Config, module: torch.nn.Module, objective: Objective)
     first = next(module.parameters())
     points = draw_points(config, first.dtype, first.device)
     weights = initial_weights(config, len(objective.equations.names), points.interior)
-    return State(module, build_optimizer(config, 0, module), points, weights)
+    memories = initial_memories(config, points.interior)
+    return State(module, build_optimizer(config, 0, module), points, weights, memories)
+
+
+def initial_memories(config: Config, interior: Tensor) -> dict[str, Tensor]:
+    begun = {o.analyzer.name: o.analyzer.start(interior) for o in config.observers}
+    return {name: memory for name, memory in begun.items() if memory is not None}
 
 
 def initial_weights(config: Config, equations: int, interior: Tensor) -> Tensor:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from pinn.core import checkpoint
-from pinn.core.config import Config
-from pinn.core.errors import TrainingError
+from pinn.core.config import Config, Observer
+from pinn.core.errors import PinnError, TrainingError, nearest, one_of
 from pinn.core.evaluation import Evaluator
 from pinn.core.objective import Evaluation, Objective
 from pinn.core.progress import Reporter
@@ -45,7 +45,8 @@ class Trainer:
         self.directory = directory
         self.records = records
         self.reporter = reporter
-        self.shown: dict[str, float] = {}
+        self.shown: dict[str, Any] = {}
+        self.measured: set[str] = set()
         self.evaluation: Evaluation | None = None
 
     @property
@@ -55,7 +56,8 @@ class Trainer:
 
     @property
     def stage_done(self) -> bool:
-        return self.state.stage_step >= self.config.stages[self.state.stage].steps
+        stage = self.config.stages[self.state.stage]
+        return self.state.stage_over or self.state.stage_step >= stage.steps
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Train until every stage is done or `stop` says so; either way the end is saved."""
@@ -67,8 +69,9 @@ class Trainer:
                 self.reporter.note(f"step {self.state.step}: new points; their weights start again")
             with self._timed("training"):
                 self.step()
-            self.observe()
             assert self.evaluation is not None
+            self.follow(self.evaluation.residuals)
+            self.observe()
             self.reporter.step(self.state.step, float(self.evaluation.loss), self.shown)
             if self._due(self.config.run.checkpoint) or self.stage_done:
                 self.save()
@@ -88,6 +91,14 @@ class Trainer:
         state.weights = self.evaluation.weights
         state.step += 1
         state.stage_step += 1
+
+    def follow(self, residuals: torch.Tensor) -> None:
+        """Tell the analyzers that follow every step of its residuals."""
+        for observer in self.config.observers:
+            analyzer, memories = observer.analyzer, self.state.memories
+            if analyzer.name in memories:
+                with self._timed(analyzer.name), torch.no_grad():
+                    memories[analyzer.name] = analyzer.follow(memories[analyzer.name], residuals)
 
     def closure(self) -> torch.Tensor:
         """Loss and gradient at the parameters as they are.
@@ -121,22 +132,61 @@ class Trainer:
         )
 
     def observe(self) -> None:
-        """Record what is due after this step."""
-        step, last = self.state.step, self.done
-        row: dict[str, Any] = {}
-        if last or self._due(self.config.run.record):
-            row |= self.losses()
+        """Record what is due after this step; after the last one, everything."""
+        state = self.state
+        due = [o for o in self.config.observers if self.done or o.schedule.due(state.step)]
         view = self.view()
-        for observer in self.config.observers:
-            if last or step % observer.every == 0:
-                with self._timed(observer.analyzer.name):
-                    found = observer.analyzer.measure(view)
-                row |= found
-                name = observer.analyzer.shows
-                if name is not None and name in found:
-                    self.shown[name] = float(found[name])
-        if row:
-            self.records.append(step, row)
+        if due or self._due(self.config.run.record):
+            self.records.add(state.step, self.losses())
+        self.measure(due, view)
+        if self.records.unwritten and self.until_met():
+            state.stage_over = True
+            until = self.config.stages[state.stage].options.until
+            self.reporter.note(f"step {state.step:,}: {until}: the stage ends")
+            later = self.config.stages[state.stage + 1 :]
+            self.reporter.shorten(state.step + sum(stage.steps for stage in later))
+        if self.done:
+            self.records.add(state.step, self.losses())
+            self.measure([o for o in self.config.observers if o not in due], view)
+        self.records.write()
+
+    def until_met(self) -> bool:
+        """Whether the stage is to end here.
+
+        Raises:
+            PinnError: everything was recorded once, and what the stage waits for is not among it, or
+                is not a number.
+        """
+        until = self.config.stages[self.state.stage].until
+        if until is None:
+            return False
+        if until.quantity:
+            self.check_recorded(until.quantity)
+        return until.met(self.records, self.state.step - self.state.stage_step)
+
+    def check_recorded(self, quantity: str) -> None:
+        where = f"[[optimizers]] {self.state.stage + 1} until"
+        regular = {o.analyzer.name for o in self.config.observers if o.schedule.every}
+        everything = regular <= self.measured and "loss" in self.records
+        if everything and quantity not in self.records:
+            names = self.records.names
+            raise PinnError(
+                f"{where}: nothing records {quantity!r}{nearest(quantity, names)}; "
+                f"recorded are {one_of(names)}"
+            )
+        if isinstance(self.records.rows[-1].get(quantity), str | list):
+            raise PinnError(f"{where}: what is recorded as {quantity!r} is not a number")
+
+    def measure(self, observers: Iterable[Observer], view: View) -> None:
+        for observer in observers:
+            analyzer = observer.analyzer
+            with self._timed(analyzer.name):
+                found = analyzer.measure(view)
+            self.measured.add(analyzer.name)
+            if found:
+                self.records.add(self.state.step, found)
+            if analyzer.shows is not None and analyzer.shows in found:
+                self.shown[analyzer.shows] = found[analyzer.shows]
 
     def losses(self) -> dict[str, Any]:
         assert self.evaluation is not None
@@ -163,6 +213,7 @@ class Trainer:
             objective=self.objective,
             points=self.state.points,
             weights=self.state.weights,
+            memories=self.state.memories,
             optimizer=self.state.optimizer,
             evaluator=self.evaluator,
             records=self.records,

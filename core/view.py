@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from attrs import frozen
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pinn.core.evaluation import Evaluator
+from pinn.core.hidden_layers import hidden_layers
 from pinn.core.objective import Objective
 from pinn.core.points import PointSet
 from pinn.core.problem import Problem, Reference
 from pinn.core.randomness import torch_generator
 from pinn.core.records import Records
+
+PIECE = 2**25
+"""Numbers that batch gradients computed together may have."""
 
 
 @frozen
@@ -47,6 +53,7 @@ class View:
         objective: Objective,
         points: PointSet,
         weights: Tensor,
+        memories: Mapping[str, Tensor],
         optimizer: torch.optim.Optimizer,
         evaluator: Evaluator,
         records: Records,
@@ -56,12 +63,13 @@ class View:
         self.problem = problem
         self.points = points
         self.weights = weights
+        self.memories = memories
         self.optimizer = optimizer
         self.records = records
         self._objective = objective
         self._evaluator = evaluator
         self._seed = seed
-        self._batch_gradients: dict[int, BatchGradients] = {}
+        self._batch_gradients: dict[tuple[int, bool], BatchGradients] = {}
 
     @property
     def module(self) -> torch.nn.Module:
@@ -94,37 +102,71 @@ class View:
         """A random stream for this analyzer and step, apart from all that training draws."""
         return torch_generator(self._seed, f"analysis {name}", self.step)
 
-    def batch_gradients(self, batches: int) -> BatchGradients:
-        """Gradients of `batches` contiguous blocks of the interior points, sizes equal to within one.
+    @property
+    def residual_function(self) -> Callable[[tuple[Tensor, ...], Tensor], Tensor]:
+        """(parameters in the order of `parameters`, points (n, dimension)) → (equations, n).
 
-        Each is the gradient of the mean over the block's points; all blocks are done together.
+        Differentiable in the parameters.
         """
-        if batches not in self._batch_gradients:
-            self._batch_gradients[batches] = self._gradients(batches)
-        return self._batch_gradients[batches]
+        return self._objective.interior_residuals
 
-    def _gradients(self, batches: int) -> BatchGradients:
+    @cached_property
+    def activations(self) -> dict[str, Tensor]:
+        """The hidden layers at the interior points: {"layer1": (n, width), …}, from the input on."""
+        return hidden_layers(self.module, self.points.interior)
+
+    @cached_property
+    def reference_at_points(self) -> dict[str, NDArray[np.float64]] | None:
+        """The reference solution at the interior points, {observable: (n,)}."""
+        if self.reference is None:
+            return None
+        return self.reference.at(self.points.interior.double().cpu().numpy())
+
+    def batch_gradients(self, batches: int, shuffled: bool = False) -> BatchGradients:
+        """Gradients of `batches` blocks of the interior points, sizes equal to within one.
+
+        Each is the gradient of the mean over the block's points. The blocks are contiguous in the
+        order in which the points were drawn, or of an order that is drawn for this step.
+        """
+        key = batches, shuffled
+        if key not in self._batch_gradients:
+            count = len(self.points.interior)
+            order = torch.arange(count)
+            if shuffled:
+                order = torch.randperm(count, generator=self.generator("batches"))
+            pieces = list(self._gradients(order.tensor_split(batches)))
+            gathered = tuple(map(torch.cat, zip(*pieces, strict=True)))
+            self._batch_gradients[key] = self._named(gathered)
+        return self._batch_gradients[key]
+
+    def point_gradients(self) -> Iterator[BatchGradients]:
+        """Every interior point as a batch of its own, so many at once as memory allows."""
+        blocks = torch.arange(len(self.points.interior)).split(1)
+        return map(self._named, self._gradients(blocks))
+
+    def _named(self, pde: tuple[Tensor, ...]) -> BatchGradients:
+        return BatchGradients(tuple(self.parameters), pde, self._condition_gradient)
+
+    @cached_property
+    def _condition_gradient(self) -> tuple[Tensor, ...]:
+        wanted = tuple(p.clone().requires_grad_() for p in self.parameters.values())
+        loss = self._objective.condition_loss(wanted, self.points.conditions)
+        if not loss.requires_grad:
+            return tuple(torch.zeros_like(p) for p in wanted)
+        return torch.autograd.grad(loss, wanted, materialize_grads=True)
+
+    def _gradients(self, blocks: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """Of blocks of point numbers: (some of the blocks, *shape), one tensor a parameter."""
         parameters = tuple(self.parameters.values())
         points = self.points.interior
-        blocks = torch.arange(len(points), device=points.device).tensor_split(batches)
-        parts = []
         for size in sorted({len(block) for block in blocks}, reverse=True):
             chosen = torch.stack([block for block in blocks if len(block) == size])
-            for group in chosen.split(self._blocks_at_once(size) or len(chosen)):
+            for group in chosen.to(points.device).split(self._blocks_at_once(size)):
                 weights = self.weights[:, group].movedim(1, 0).contiguous()
-                parts.append(self._objective.batch_gradients(parameters, points[group], weights))
-        wanted = tuple(p.requires_grad_() for p in (q.clone() for q in parameters))
-        loss = self._objective.condition_loss(wanted, self.points.conditions)
-        shared: Sequence[Tensor] = [torch.zeros_like(p) for p in parameters]
-        if loss.requires_grad:
-            shared = torch.autograd.grad(loss, wanted, materialize_grads=True)
-        return BatchGradients(
-            tuple(self.parameters),
-            tuple(torch.cat(pieces) for pieces in zip(*parts, strict=True)),
-            tuple(shared),
-        )
+                yield self._objective.batch_gradients(parameters, points[group], weights)
 
     def _blocks_at_once(self, size: int) -> int:
-        """So many blocks of `size` points as the memory of one chunk holds; 0: all."""
+        """So many blocks of `size` points as a chunk of points and PIECE numbers allow."""
+        of_gradients = PIECE // sum(p.numel() for p in self.parameters.values())
         chunk = self._objective.chunk
-        return max(chunk // size, 1) if chunk else 0
+        return max(min(of_gradients, chunk // size if chunk else of_gradients), 1)

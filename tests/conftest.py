@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,25 @@ import torch
 from attrs import frozen
 from hypothesis import settings
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
-from pinn.core import Box, Condition, Config, Problem, Weighting, parse_config
+from pinn.core import (
+    Analyzer,
+    Box,
+    Condition,
+    Config,
+    Problem,
+    Weighting,
+    config,
+    parse_config,
+    run,
+)
+from pinn.core.checkpoint import newest_first, read
 from pinn.core.objective import Objective
 from pinn.core.points import PointSet
+from pinn.core.progress import Silent
+from pinn.core.registry import Origin, Part, Registry, registry
+from pinn.core.view import View
 
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("pinn")
@@ -82,6 +98,84 @@ def make_config(tmp_path: Path) -> MakeConfig:
     return make
 
 
+@pytest.fixture
+def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes analyzers known to configurations, as an installed plugin would."""
+
+    def add(*analyzers: type[Analyzer]) -> None:
+        origin = Origin("pinn-test", "1.0", "test")
+        own = {("analyzer", cls.name): (Part("analyzer", cls, origin),) for cls in analyzers}
+        both = Registry({**registry().offers, **own}, ())
+        monkeypatch.setattr(config, "registry", lambda: both)
+
+    return add
+
+
+@pytest.fixture
+def without_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains without drawing figures at the end, which takes most of the time of a small run."""
+    monkeypatch.setattr(run, "write_results", lambda trainer: None)
+
+
+class Crash(Exception):
+    """Stands in for a kill: nothing is saved."""
+
+
+class Crashing(Silent):
+    """A reporter that ends the training behind a step, and remembers what it was told."""
+
+    def __init__(self, at: int = -1) -> None:
+        self.at = at
+        self.notes: list[str] = []
+        self.steps: list[int] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, step: int, loss: float, shown: Mapping[str, Any]) -> None:
+        self.steps.append(step)
+        if step == self.at:
+            raise Crash
+
+
+@pytest.fixture(scope="session")
+def crashing() -> type[Crashing]:
+    return Crashing
+
+
+@pytest.fixture(scope="session")
+def train_with_crashes() -> Callable[..., None]:
+    """Trains a run that is killed behind each of these steps, and then to its end."""
+
+    def train(config: Config, *crashes: int) -> None:
+        for at in crashes:
+            with pytest.raises(Crash):
+                run.train(config, Crashing(at))
+        run.train(config)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def assert_same_runs() -> Callable[[Path, Path], None]:
+    """Bitwise the same last checkpoint and the same records, but for the time that it took."""
+
+    def results(directory: Path) -> list[Any]:
+        state = read(newest_first(directory / "checkpoints")[0])
+        lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        for timed in (state, *rows):
+            timed.pop("seconds", None)
+        return tree_leaves([state, rows, [[*row] for row in rows]])
+
+    def same(a: Path, b: Path) -> None:
+        for x, y in zip(results(a), results(b), strict=True):
+            assert type(x) is type(y)
+            assert torch.equal(x, y) if isinstance(x, Tensor) else x == y
+
+    return same
+
+
 @frozen
 class Toy(Problem):
     """Two coupled equations in two fields, nonlinear and of third order, and two conditions."""
@@ -119,6 +213,25 @@ class Case:
         self, weighting: Weighting, factors: dict[str, float] | None = None, chunk: int = 0
     ) -> Objective:
         return Objective(self.problem, self.module, weighting, factors or {}, chunk)
+
+    def view(
+        self,
+        weighting: Weighting,
+        weights: Tensor,
+        factors: dict[str, float] | None = None,
+        chunk: int = 0,
+        **changes: Any,
+    ) -> View:
+        """What an analyzer sees; `changes` replace what does not matter to most."""
+        sgd = torch.optim.SGD(self.parameters, lr=1.0)
+        others = {"step": 7, "memories": {}, "optimizer": sgd, "evaluator": None, "seed": 0}
+        return View(
+            problem=self.problem,
+            objective=self.objective(weighting, factors, chunk),
+            points=self.points,
+            weights=weights,
+            **{**others, "records": None, **changes},
+        )
 
     def residuals(self, points: Tensor) -> Tensor:
         """(2, n), the equations of the toy problem by nested autograd, written out by hand."""

@@ -216,9 +216,29 @@ FAULTS: list[tuple[str, Any, list[str]]] = [
     ),
     ("enormous network", changed(network={"width": 10**11}), ["out of memory", "smaller network"]),
     (
-        "analyzer never",
-        {**VALID, "analyzers": [{"name": "snr", "every": 0}]},
-        ["1 every: expected gr"],
+        "analyzer at negative distances",
+        {**VALID, "analyzers": [{"name": "snr", "every": -1, "at": [1.5]}]},
+        ["[[analyzers]] 1 every: expected at least 0", "1 at: expected a whole number"],
+    ),
+    (
+        "analyzer twice",
+        {**VALID, "analyzers": [{"name": "snr"}, {"name": "error"}, {"name": "snr"}]},
+        ["[[analyzers]] 3 snr: stands there twice"],
+    ),
+    (
+        "until nothing known",
+        changed(optimizers={"until": "plateu"}),
+        ["[[optimizers]] 1 until: expected an event", "did you mean 'plateau'", "no analyzer"],
+    ),
+    (
+        "until a bound that is no number",
+        changed(optimizers={"until": "loss < small"}),
+        ["1 until: expected a number behind the sign, found 'loss < small'"],
+    ),
+    (
+        "no patience",
+        changed(optimizers={"until": "plateau", "patience": 0}),
+        ["1 patience: expected at least 1"],
     ),
     (
         "one batch",
@@ -447,7 +467,12 @@ weightings = st.one_of(
 stages = st.lists(
     st.one_of(
         st.fixed_dictionaries(
-            {"name": st.just("adam"), "steps": st.integers(1, 10**6)}, optional={"lr": positive}
+            {"name": st.just("adam"), "steps": st.integers(1, 10**6)},
+            optional={
+                "lr": positive,
+                "until": st.sampled_from(["plateau", "plateau of rel_l2", "loss<1e-3", "snr > 1"]),
+                "patience": st.integers(1, 999),
+            },
         ),
         st.fixed_dictionaries(
             {"name": st.just("lbfgs"), "steps": st.integers(1, 10**6)},
@@ -459,9 +484,16 @@ stages = st.lists(
 )
 analyzers = st.lists(
     st.fixed_dictionaries(
-        {"name": st.sampled_from(["snr", "error"])}, optional={"every": st.integers(1, 999)}
+        {"name": st.sampled_from(["snr", "error", "maps"])},
+        optional={
+            "every": st.integers(0, 999),
+            "early_every": st.integers(0, 999),
+            "early_steps": st.integers(0, 999),
+            "at": st.lists(st.integers(0, 999)),
+        },
     ),
     max_size=3,
+    unique_by=lambda table: table["name"],
 )
 tables = st.fixed_dictionaries(
     {"problem": problems, "optimizers": stages},

@@ -1,0 +1,30 @@
+"""What the hidden layers of a network put out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def hidden_layers(module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+    """{"layer1": (n, width), …} at inputs (n, dimension), from the input on.
+
+    A hidden layer is what a later `torch.nn.Linear` takes in: its activations, gates included. What the
+    first one takes in is the embedding of the coordinates, not a hidden layer. A network that has no
+    `torch.nn.Linear` has none that can be seen.
+    """
+    seen: list[Tensor] = []
+
+    def look(_: nn.Module, taken: tuple[Tensor, ...]) -> None:
+        if not any(taken[0] is before for before in seen):
+            seen.append(taken[0])
+
+    linear = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    handles = [m.register_forward_pre_hook(look) for m in linear]
+    try:
+        with torch.no_grad():
+            module(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {f"layer{i}": values for i, values in enumerate(seen[1:], 1)}

@@ -1,0 +1,71 @@
+"""What an analyzer shows in figures: curves over the steps, or a drawing of its own.
+
+Declared here, drawn by `core/reporting/`; matplotlib is not needed to declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@frozen(kw_only=True)
+class Curves:
+    """Recorded quantities over the steps; runs are compared by their first.
+
+    Attributes:
+        name: of the figure's files: letters, digits and hyphens.
+        title: says what is seen.
+        quantities: {recorded quantity: label}, numbers only. Those that were not recorded are left out.
+        ylabel: what the axis measures, with its unit if it has one.
+        caption: how to read it: the formula, the source.
+        log: whether the vertical axis is logarithmic; steps always are.
+        limits: of the vertical axis, where the quantity has bounds.
+        noisy: draw measurements as faint dots under a running median.
+        ordered: the quantities have an order, such as the layers: colours follow it.
+    """
+
+    name: str
+    title: str
+    quantities: Mapping[str, str]
+    ylabel: str
+    caption: str = ""
+    log: bool = True
+    limits: tuple[float, float] | None = None
+    noisy: bool = False
+    ordered: bool = False
+
+
+@frozen(kw_only=True)
+class Drawing:
+    """A figure of the analyzer's own, on a matplotlib figure one journal column wide.
+
+    Attributes:
+        draw: draws on the figure that it is given; its width is fixed, its height is `height`.
+        height: inches.
+        over_steps: its axes run over the steps: logarithmic, ticked and shaded as those of `Curves`.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Figure], None]
+    caption: str = ""
+    height: float = 2.6
+    over_steps: bool = False
+
+
+@frozen
+class Span:
+    """A stretch of the training that figures shade: steps `begin` to `end`."""
+
+    label: str
+    begin: int
+    end: int
+
+
+Plot = Curves | Drawing
