@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
@@ -57,7 +58,28 @@ def _messages(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands below, and those that plugins offer under other names."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from pinn.core.registry import registry
+
+        return sorted({*super().list_commands(ctx), *registry().commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        from pinn.core.registry import registry
+
+        offered = registry().commands.get(cmd_name)
+        if offered is not None and offered.callback is not None:
+            offered = copy(offered)
+            offered.callback = _messages(offered.callback)  # type: ignore[arg-type]
+        return offered
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pinn-dynamics", prog_name="pinn")
 def _commands() -> None:
     """Train physics-informed neural networks and see how they learn."""
@@ -90,16 +112,21 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
         again = shlex.join(["pinn", "run", str(file), *(f"--set={o}" for o in overrides)])
         click.echo(f"stopped at step {finished.summary['steps']:,}; continue with: {again}")
         raise SystemExit(SIGINT_STATUS)
-    click.echo(_report(finished.summary))
-    click.echo(f"results: {finished.path}/  (figures/, predictions.npz, metrics.jsonl)")
+    events = [event for o in config.observers for event in o.analyzer.events]
+    click.echo(_report(finished.summary, events))
+    click.echo(f"report: {finished.path / 'report.html'}")
 
 
-def _report(summary: dict[str, Any]) -> str:
+def _report(summary: dict[str, Any], events: list[str]) -> str:
     errors = {n: v for n, v in summary["final"].items() if n.startswith("rel_l2.")}
     lines = [f"{summary['steps']:,} steps, loss {summary['final'].get('loss') or 0:.2e}"]
     lines += [
         f"relative L2 error of {n.removeprefix('rel_l2.')}: {v:.2e}" for n, v in errors.items()
     ]
+    for event in events:
+        step = summary["final"].get(event)
+        where = "not reached" if step is None else f"from step {step:,}"
+        lines.append(f"{event.replace('_', ' ')}: {where}")
     seconds = summary["seconds"]
     total = sum(seconds.values())
     shares = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
@@ -218,3 +245,33 @@ def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
     shape = " x ".join(str(len(c)) for c in found.coordinates.values())
     names = ", ".join([*found.coordinates, *found.fields])
     click.echo(f"wrote {output}: {names} on {shape} points")
+
+
+@_commands.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_messages
+def report(run: Path) -> None:
+    """Write the report of RUN, a run's directory, again: report.html and figures/ in it."""
+    from pinn.core.reporting.report import report as write_report
+
+    path = write_report(run)
+    click.echo(f"wrote {path}; its figures for print: {run / 'figures'}/")
+
+
+@_commands.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
+@click.option(
+    "-o",
+    "--output",
+    default=Path("compare.html"),
+    type=click.Path(path_type=Path),
+    help="The page to write; its figures come into a folder of that name.",
+)
+@_messages
+def compare(runs: tuple[Path, ...], output: Path) -> None:
+    """Draw several runs, given by their directories, into the same figures."""
+    from pinn.core.reporting.comparison import compare as write_comparison
+
+    comparison = write_comparison(runs, output)
+    click.echo(comparison.text())
+    click.echo(f"wrote {comparison.page}")

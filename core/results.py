@@ -1,4 +1,4 @@
-"""What a run leaves behind at its end: predictions, summary, figures."""
+"""What a run leaves behind at its end: predictions, summary, report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn.core import figures
 from pinn.core.checkpoint import cannot_write, write_atomically
 from pinn.core.training import Trainer
 
 
 def write_results(trainer: Trainer) -> None:
-    """Write `predictions.npz`, `summary.json` and `figures/`.
+    """Write `predictions.npz`, `summary.json`, `report.html` and `figures/`.
 
     Raises:
         TrainingError: a file cannot be written.
@@ -33,10 +32,14 @@ def write_results(trainer: Trainer) -> None:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(directory.predictions)
         write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
-        shown = [o.analyzer.shows for o in trainer.config.observers if o.analyzer.shows]
-        figures.draw(directory.figures, grid, predictions, trainer.records, shown)
     except OSError as error:
         raise cannot_write(directory.path, error) from error
+
+    from pinn.core.reporting.report import (
+        write_report,  # only now: matplotlib takes its time to load
+    )
+
+    write_report(directory, trainer.config, trainer.records)
 
 
 def _summary(trainer: Trainer) -> dict[str, Any]:

@@ -191,9 +191,20 @@ class Run:
         return {name: value.reshape(arrays[0].shape) for name, value in found.items()}
 
     def train(self, more_steps: int = 0, reporter: Reporter | None = None) -> Run:
-        """Continue training, the last stage by `more_steps` longer."""
+        """Continue training, the last stage by `more_steps` longer.
+
+        Raises:
+            PinnError: the last stage is over because of its `until`.
+        """
         *stages, last = self.config.stages
-        longer = evolve(last, steps=last.steps + more_steps)
+        saved, _ = self._directory.newest_state()
+        if more_steps and saved and saved["stage"] == len(stages) and saved["stage_over"]:
+            raise PinnError(
+                f"{self.path}: the last stage ended at step {saved['step']:,}, as its until = "
+                f"{last.options.until!r} says, so that more steps would change nothing; start a run "
+                "with another `until`, or with a further stage, in another directory"
+            )
+        longer = evolve(last, options=evolve(last.options, steps=last.steps + more_steps))
         return train(evolve(self.config, stages=(*stages, longer)), reporter)
 
     def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:

@@ -120,6 +120,34 @@ def test_series_of_what_is_measured_at_some_steps_only(path: Path) -> None:
     assert records.series("c")[0].size == 0
 
 
+def test_a_line_grows_until_it_is_written(path: Path) -> None:
+    records = Records(path)
+    records.write()
+    assert not path.exists()
+    records.add(1, {"loss": 0.5})
+    records.add(1, {"error": 0.1, "loss": 0.25})
+    assert records.unwritten
+    assert not path.exists()
+    assert records.rows == [{"step": 1, "loss": 0.25, "error": 0.1}]
+    records.write()
+    records.write()
+    assert not records.unwritten
+    records.append(2, {"loss": 0.1})
+    assert lines(path) == records.rows == [*records.rows[:1], {"step": 2, "loss": 0.1}]
+
+
+def test_what_was_recorded_last(path: Path) -> None:
+    records = Records(path)
+    assert (records.names, records.last("a"), "a" in records) == ([], None, False)
+    records.append(1, {"b": 1.0, "a": 2.0, "word": "calm"})
+    records.append(2, {"a": math.nan, "b": 3.0})
+    records.append(3, {"c": [1.0, 2.0]})
+    assert records.names == ["a", "b", "c", "word"]
+    assert [records.last(name) for name in records.names] == [None, 3.0, [1.0, 2.0], "calm"]
+    assert all(name in records for name in records.names)
+    assert "d" not in records
+
+
 def test_a_full_disk_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = Records(path)
     records.append(1, {"loss": 0.5})

@@ -1,0 +1,55 @@
+"""What each part of a run has to show: the material of reports and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from pinn.core.config import Config
+from pinn.core.parts import Analyzer
+from pinn.core.plots import Plot, Span
+from pinn.core.records import Records
+
+
+@frozen
+class Chapter:
+    """The figures of one analyzer.
+
+    Attributes:
+        about: the first line of its docstring.
+        faults: what went wrong in it, one line each; the rest of the report goes on.
+    """
+
+    name: str
+    about: str
+    plots: Sequence[Plot] = ()
+    spans: Sequence[Span] = ()
+    faults: list[str] = field(factory=list)
+
+
+def chapters(config: Config, records: Records) -> list[Chapter]:
+    """One per analyzer of the run, in order."""
+    return [_chapter(observer.analyzer, records) for observer in config.observers]
+
+
+def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
+    faults: list[str] = []
+
+    def asked(method: str) -> list[Any]:
+        found = []
+        try:
+            for item in getattr(analyzer, method)(records):
+                found.append(item)
+        except Exception as error:  # whatever a plugin does, the others are shown
+            faults.append(f"{method}(): {fault(error)}")
+        return found
+
+    about = (type(analyzer).__doc__ or "").strip().split("\n")[0]
+    return Chapter(analyzer.name, about, asked("figures"), asked("spans"), faults)
+
+
+def fault(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
