@@ -2,11 +2,34 @@
 
 from collections.abc import Sequence
 
+import click
+
+from pinn.analyzers.adam_snr import AdamSignalToNoise
+from pinn.analyzers.compression import Compression
 from pinn.analyzers.error import Error
+from pinn.analyzers.homogeneity import Homogeneity
+from pinn.analyzers.maps import Maps
+from pinn.analyzers.phases import PhasesOfLearning
+from pinn.analyzers.phases_command import phases
 from pinn.analyzers.snr import SignalToNoise
+from pinn.analyzers.spectrum import Spectrum
 from pinn.core import Analyzer, hookimpl
 
 
 @hookimpl
 def pinn_analyzers() -> Sequence[type[Analyzer]]:
-    return [Error, SignalToNoise]
+    return [
+        Error,
+        SignalToNoise,
+        AdamSignalToNoise,
+        Homogeneity,
+        PhasesOfLearning,
+        Compression,
+        Spectrum,
+        Maps,
+    ]
+
+
+@hookimpl
+def pinn_commands() -> Sequence[click.Command]:
+    return [phases]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli
 
-from pinn.core import config, parse_config, train
+from pinn.core import Config, config, parse_config, train
 from pinn.core.physics import exact_residuals, residuals
 from pinn.core.registry import Origin, load, registry
 
@@ -62,6 +64,22 @@ def test_the_plugins_solution_satisfies_its_equations() -> None:
     points = torch.rand(50, 2, dtype=torch.float64)
     law = residuals(problem, problem.equations, "heat", dtype=torch.float64)
     assert exact_residuals(law, points).abs().max() < 1e-12
+
+
+def test_the_metric_is_measured_and_drawn(
+    tmp_path: Path, offer: Callable[..., None], make_config: Callable[..., Config]
+) -> None:
+    scope: dict[str, Any] = {}
+    exec(block("python", "class Tail"), scope)
+    offer(*scope["pinn_analyzers"]())
+    run = train(
+        make_config(
+            {"name": "helmholtz", "a1": 1, "a2": 1}, analyzers=[{"name": "tail", "share": 0.9}]
+        )
+    )
+    assert 0 < run.metrics()["tail"][1][-1] < float("inf")
+    assert (run.path / "figures" / "tail.png").exists()
+    assert "The largest residuals" in (run.path / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_part_and_command_is_in_the_readme() -> None:

@@ -1,78 +1,291 @@
-"""Every registered analyzer is a pure observer whose quantities can be recorded."""
+"""Every registered analyzer is a pure observer whose quantities can be recorded, shown and drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Real
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from pinn.core import Config, train
+from pinn.core import Config, Curves, Drawing, Schedule, Span, parse_config, run, train
+from pinn.core.records import Records
 from pinn.core.registry import registry
+from pinn.core.reporting import report
 
-MakeConfig = Callable[..., Config]
+ANALYZERS = {part.name: part.cls for part in registry().parts("analyzer")}
+NAMES = list(ANALYZERS)
+STEPS = 6
+TABLE = {
+    "problem": {"name": "helmholtz", "a1": 1, "a2": 2},
+    "network": {"width": 6, "depth": 2},
+    "weighting": {"name": "rba", "eta": 0.1},
+    "optimizers": [{"name": "adam", "steps": 4}, {"name": "lbfgs", "steps": 2}],
+}
 
-ANALYZERS = [part.cls for part in registry().parts("analyzer")]
-PROBLEM = {"name": "helmholtz", "a1": 1, "a2": 2}
+
+def with_needs(name: str) -> list[str]:
+    """The analyzer behind all that it needs."""
+    needed = [other for need in ANALYZERS[name].needs for other in with_needs(need)]
+    return list(dict.fromkeys([*needed, name]))
 
 
-def final_parameters(config: Config) -> dict[str, torch.Tensor]:
-    return train(config).network().state_dict()
+ALL = list(dict.fromkeys(other for name in NAMES for other in with_needs(name)))
 
 
-@pytest.fixture
-def variants(make_config: MakeConfig) -> Callable[..., Config]:
-    def make(directory: str, analyzers: list[dict[str, Any]], sampler: str = "lhs") -> Config:
-        config = make_config(
-            PROBLEM,
-            run={"seed": 3},
-            points={"sampler": sampler, "redraw": 2},
-            weighting={"name": "rba", "eta": 0.1},
-            optimizers=[{"name": "adam", "steps": 4}, {"name": "lbfgs", "steps": 2}],
-            analyzers=analyzers,
-        )
-        return config.in_directory(config.directory / directory)
+def config(directory: Path, analyzers: list[str], every: int = 2) -> Config:
+    schedule = {"every": every, "early_every": 0, "at": []}
+    return parse_config(
+        {
+            "run": {"directory": str(directory), "device": "cpu", "compile": "never", "seed": 3}
+            | {"record": 1, "checkpoint": 2},
+            "points": {"interior": 48, "conditions": 12, "redraw": 4},
+            "analyzers": [{"name": name, **schedule} for name in analyzers],
+            **TABLE,
+        }
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_drawing() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "write_results", lambda trainer: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """A run that these analyzers watch; the same one for the same analyzers."""
+    runs: dict[tuple[str, ...], Any] = {}
+
+    def make(*analyzers: str) -> Any:
+        if analyzers not in runs:
+            directory = tmp_path_factory.mktemp("run") / "run"
+            runs[analyzers] = train(config(directory, list(analyzers)))
+        return runs[analyzers]
 
     return make
 
 
-@pytest.mark.parametrize("cls", ANALYZERS, ids=lambda cls: cls.name)
-def test_analyzers_do_not_change_training(cls: type[Any], variants: Callable[..., Config]) -> None:
-    without = final_parameters(variants("without", []))
-    observed = final_parameters(variants("with", [{"name": cls.name, "every": 1}]))
+@pytest.fixture(scope="module")
+def own(trained: Callable[..., Any]) -> Callable[[str], dict[str, Any]]:
+    """What this analyzer records, without what it needs: {quantity: (steps, values)}."""
+
+    def of(name: str) -> dict[str, Any]:
+        *needed, _ = with_needs(name)
+        before = trained(*needed).metrics()
+        found = trained(*with_needs(name)).metrics()
+        return {quantity: series for quantity, series in found.items() if quantity not in before}
+
+    return of
+
+
+# what it says of itself
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_declarations_are_well_formed(name: str) -> None:
+    cls = ANALYZERS[name]
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+    assert isinstance(cls.schedule, Schedule)
+    assert all(step > 0 for step in cls.schedule.at)
+    for names in (cls.needs, cls.events):
+        assert isinstance(names, tuple)
+        assert len(set(names)) == len(names)
+    assert set(cls.needs) <= set(NAMES) - {name}
+    for quantity in (*cls.events, *filter(None, [cls.shows])):
+        assert re.fullmatch(r"[A-Za-z0-9_.]+", quantity)
+
+
+def test_an_event_is_announced_by_one_analyzer_alone() -> None:
+    events = [event for cls in ANALYZERS.values() for event in cls.events]
+    assert len(set(events)) == len(events)
+
+
+def test_what_it_needs_stands_before_it() -> None:
+    """An order in which all can be written into a file; there is none if they need one another."""
+    assert set(ALL) == set(NAMES)
+    for name in NAMES:
+        assert all(ALL.index(need) < ALL.index(name) for need in ANALYZERS[name].needs)
+
+
+# it observes and no more
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_does_not_change_training(name: str, trained: Callable[..., Any]) -> None:
+    without = trained().network().state_dict()
+    observed = trained(*with_needs(name)).network().state_dict()
     assert without.keys() == observed.keys()
-    assert all(torch.equal(without[name], observed[name]) for name in without)
+    assert all(torch.equal(without[key], observed[key]) for key in without)
 
 
-def test_all_analyzers_together_do_not_change_training(variants: Callable[..., Config]) -> None:
-    every = [{"name": cls.name, "every": 1 + i} for i, cls in enumerate(ANALYZERS)]
-    without = final_parameters(variants("without", []))
-    observed = final_parameters(variants("with", every))
-    assert all(torch.equal(without[name], observed[name]) for name in without)
+def test_all_together_do_not_change_training(trained: Callable[..., Any]) -> None:
+    without = trained().network().state_dict()
+    observed = trained(*ALL).network().state_dict()
+    assert all(torch.equal(without[key], observed[key]) for key in without)
 
 
-@pytest.mark.parametrize("cls", ANALYZERS, ids=lambda cls: cls.name)
-def test_what_is_measured_is_recorded_at_its_steps(
-    cls: type[Any], variants: Callable[..., Config]
+def test_all_together_record_what_each_records(
+    trained: Callable[..., Any], own: Callable[[str], dict[str, Any]]
 ) -> None:
-    run = train(variants("run", [{"name": cls.name, "every": 2}]))
-    before = train(variants("bare", [])).metrics()
-    found = {name: series for name, series in run.metrics().items() if name not in before}
+    together = trained(*ALL).metrics()
+    for name in NAMES:
+        for quantity, (steps, values) in own(name).items():
+            np.testing.assert_array_equal(together[quantity][0], steps)
+            np.testing.assert_array_equal(together[quantity][1], values)
+
+
+def test_killed_and_continued_all_is_bitwise_the_same(
+    trained: Callable[..., Any],
+    train_with_crashes: Callable[..., None],
+    assert_same_runs: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    train_with_crashes(config(tmp_path / "run", ALL), 1, 3, 4, 5)
+    assert_same_runs(trained(*ALL).path, tmp_path / "run")
+
+
+# what it records
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_records_at_its_steps(name: str, own: Callable[[str], dict[str, Any]]) -> None:
+    found = own(name)
     assert found
-    for name, (steps, values) in found.items():
-        assert name.isascii()
-        assert set(steps) <= {2, 4, 6}
-        assert steps[-1] == 6 or name.startswith("adam")
-        assert np.isfinite(values.astype(float)).all()
-    if cls.shows is not None:
-        assert cls.shows in found
+    for steps, values in found.values():
+        assert set(steps) <= {2, 4, STEPS}
+        assert len(steps) == len(values)
+    lasting = [quantity for quantity, (steps, _) in found.items() if steps[-1] == STEPS]
+    assert lasting or name == "adam-snr"
 
 
-@pytest.mark.parametrize("cls", ANALYZERS, ids=lambda cls: cls.name)
-def test_the_value_shown_is_a_number(cls: type[Any], variants: Callable[..., Config]) -> None:
-    run = train(variants("run", [{"name": cls.name, "every": 6}]))
-    if cls.shows is not None:
-        assert isinstance(run.summary["final"][cls.shows], Real)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_records_are_words_or_numbers(
+    name: str, own: Callable[[str], dict[str, Any]]
+) -> None:
+    """Finite ones: but for an infinite condition number, all is well-defined in this run."""
+    for quantity, (_, values) in own(name).items():
+        if values.dtype.kind == "U":
+            assert all(values)
+        elif values.ndim > 1:
+            assert np.isfinite(values.astype(float)).any(), quantity
+        elif "condition" not in quantity:
+            assert np.isfinite(values.astype(float)).all(), quantity
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_quantities_have_names_that_need_no_quotes(
+    name: str, own: Callable[[str], dict[str, Any]]
+) -> None:
+    for quantity in own(name):
+        assert re.fullmatch(r"[A-Za-z0-9_.]+", quantity)
+        assert quantity != "step"
+
+
+def test_no_two_record_the_same_quantity(own: Callable[[str], dict[str, Any]]) -> None:
+    names = [quantity for name in NAMES for quantity in own(name)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if ANALYZERS[name].shows])
+def test_what_it_shows_is_a_number_or_a_word(name: str, trained: Callable[..., Any]) -> None:
+    last = Records(trained(*with_needs(name)).path / "metrics.jsonl").rows[-1]
+    assert isinstance(last[ANALYZERS[name].shows], int | float | str)
+
+
+# what it draws
+
+
+def records(source: str, trained: Callable[..., Any], tmp_path: Path) -> Records:
+    """Of no step, of one, of a whole run with all analyzers, or of a run without them."""
+    if source == "nothing":
+        return Records(tmp_path / "metrics.jsonl")
+    watched = trained() if source == "a bare run" else trained(*ALL)
+    found = Records(watched.path / "metrics.jsonl")
+    if source == "one step":
+        found.rows = found.rows[1:2]
+    return found
+
+
+SOURCES = pytest.mark.parametrize("source", ["nothing", "one step", "a run", "a bare run"])
+
+
+@SOURCES
+@pytest.mark.parametrize("name", NAMES)
+def test_its_figures_can_be_drawn(
+    name: str, source: str, trained: Callable[..., Any], tmp_path: Path
+) -> None:
+    seen = records(source, trained, tmp_path)
+    for plot in ANALYZERS[name]().figures(seen):
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", plot.name)
+        assert plot.title
+        assert not plot.title.endswith(".")
+        if isinstance(plot, Curves):
+            assert plot.ylabel
+            assert all(map(str, plot.quantities.values()))
+            shown = set(plot.quantities) & set(seen.names)
+            assert shown or source != "a run", plot.name
+            assert not any(isinstance(row.get(n), str | list) for row in seen.rows for n in shown)
+        else:
+            assert isinstance(plot, Drawing)
+            figure = Figure(figsize=(3.5, plot.height), layout="constrained")
+            plot.draw(figure)
+            figure.draw_without_rendering()
+            assert figure.axes
+
+
+def test_the_report_of_a_run_has_the_figures_of_all(
+    trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[dict[str, Any]] = []
+    monkeypatch.setattr(report, "write_page", lambda *_, **page: pages.append(page))
+    watched = trained(*ALL)
+    report.report(watched.path)
+    (page,) = pages
+    assert [fault for section in page["sections"] for fault in section.faults] == []
+    drawn = {path.stem for path in (watched.path / "figures").glob("*.png")}
+    seen = Records(watched.path / "metrics.jsonl")
+    assert drawn >= {plot.name for cls in ANALYZERS.values() for plot in cls().figures(seen)}
+
+
+@SOURCES
+def test_no_two_figures_have_the_same_name(
+    source: str, trained: Callable[..., Any], tmp_path: Path
+) -> None:
+    seen = records(source, trained, tmp_path)
+    names = [plot.name for cls in ANALYZERS.values() for plot in cls().figures(seen)]
+    assert len(set(names)) == len(names)
+
+
+@SOURCES
+@pytest.mark.parametrize("name", NAMES)
+def test_its_spans_follow_each_other(
+    name: str, source: str, trained: Callable[..., Any], tmp_path: Path
+) -> None:
+    seen = records(source, trained, tmp_path)
+    spans = list(ANALYZERS[name]().spans(seen))
+    assert all(isinstance(span, Span) and span.label for span in spans)
+    edges = [edge for span in spans for edge in (span.begin, span.end)]
+    assert edges == sorted(edges)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_records_that_are_all_null_can_be_drawn(
+    name: str, trained: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As where a ratio was never defined."""
+    seen = records("a run", trained, tmp_path)
+    seen.rows = [
+        {k: None if isinstance(v, float) and k != "step" else v for k, v in row.items()}
+        for row in seen.rows
+    ]
+    for plot in ANALYZERS[name]().figures(seen):
+        if isinstance(plot, Drawing):
+            figure = Figure(layout="constrained")
+            plot.draw(figure)
+            figure.draw_without_rendering()

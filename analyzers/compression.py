@@ -1,0 +1,244 @@
+"""Compression and saturation of the hidden layers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pinn.analyzers.binning import Array, entropy, mutual_information, positions, symbols
+from pinn.core import Analyzer, above, at_least, option
+from pinn.core.plots import Curves, Drawing, Plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pinn.core import View
+    from pinn.core.records import Records
+
+SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
+TRAJECTORY = 100  # points of one line of the information plane: more would hide one another
+
+
+def saturation(positions: Array) -> float:
+    """Percentage of activations within one bin width of their neuron's lowest or highest value.
+
+    The mean over the neurons, from `binning.positions` (points, neurons). A neuron whose range is less
+    than three bins counts as 0: all that it does lies near an end, and it moves too little to saturate.
+    NaN where a position is.
+    """
+    distances = np.abs(positions)
+    ends = distances.max(0)
+    if np.isnan(ends).any():
+        return math.nan
+    near_end = np.where(2 * ends >= 3, ends - 1, math.inf)
+    return 100 * float(np.mean(distances >= near_end))
+
+
+def binarisation(activations: Array, threshold: float) -> float:
+    """Share, 0 to 1, of activations with |a| ≥ threshold: of tanh, those that are nearly ±1."""
+    return float(np.mean(np.abs(activations) >= threshold))
+
+
+def layer_measures(
+    activations: Array, target: NDArray[np.int64] | None, bins: int, threshold: float
+) -> dict[str, float]:
+    """I(X; T) and I(T; Y) in bits, saturation in percent, binarisation: of one layer (points, neurons).
+
+    T is a function of X, so that I(X; T) = H(T). `target` holds the symbols of Y; None: no reference.
+    All are NaN where an activation is not finite.
+    """
+    names = ["information_xt", "saturation", "binarisation"]
+    if target is not None:
+        names.append("information_ty")
+    placed = positions(activations, bins)
+    if not np.isfinite(placed).all():
+        return dict.fromkeys(names, math.nan)
+    layer = symbols(placed)
+    found = [entropy(layer), saturation(placed), binarisation(activations, threshold)]
+    if target is not None:
+        found.append(mutual_information(layer, target))
+    return dict(zip(names, found, strict=True))
+
+
+@frozen
+class Compression(Analyzer):
+    """What the hidden layers keep of the points, their saturation, and the norms of the weights.
+
+    Per layer: I(X; T) and I(T; Y) in bits by relative binning of all interior points, Y the reference
+    solution there; saturation in percent; binarisation. Frobenius norms of the weight matrices.
+    I(X; T) is at most `information_x` = log₂ N, I(T; Y) at most `information_y` = H(Y).
+    """
+
+    name = "compression"
+
+    bins: int = option(30, "bins in the mean range of a layer's neurons", at_least(1))
+    binary_above: float = option(0.9, "an activation of at least this size is binary", above(0))
+
+    def measure(self, view: View) -> Mapping[str, Any]:
+        found = {
+            f"weight_norm.{name}": float(weight.double().norm())
+            for name, weight in view.parameters.items()
+            if weight.ndim >= 2
+        }
+        if not view.activations:
+            return found
+        found["information_x"] = math.log2(len(view.points.interior))
+        target = self._target(view.reference_at_points or {})
+        if target is not None:
+            found["information_y"] = entropy(target)
+        for layer, activations in view.activations.items():
+            values = activations.cpu().numpy()
+            measures = layer_measures(values, target, self.bins, self.binary_above)
+            found |= {f"{name}.{layer}": value for name, value in measures.items()}
+        return found
+
+    def _target(self, fields: Mapping[str, Array]) -> NDArray[np.int64] | None:
+        """The symbols of Y; None where the reference solution is not known at every point."""
+        placed = [positions(field[:, None], self.bins) for field in fields.values()]
+        return symbols(np.hstack(placed)) if placed and np.isfinite(placed).all() else None
+
+    def figures(self, records: Records) -> Iterator[Plot]:
+        yield from per_layer(
+            records,
+            "saturation",
+            "{layer} saturates most: {value:.0f} % of its activations",
+            "saturation (%)",
+            "Mean over a layer's neurons of the share of points within one bin width of the neuron's "
+            "lowest or highest value. The bin width is the mean range of the layer's neurons over "
+            f"{self.bins}; a neuron of less than three bins counts as 0. {SOURCE}",
+        )
+        yield from plane(records)
+        bits = "{value:.2f} of {bound:.2f} bits"
+        yield from per_layer(
+            records,
+            "information_xt",
+            "{layer} keeps least of the points: " + bits,
+            "I(X; T) (bits)",
+            "I(X; T) = H(T) = −Σ p log₂ p over the distinct rows of binned activations of a layer, at "
+            "most log₂ N for N points. A fall is compression: points that the layer no longer tells "
+            f"apart. {SOURCE}",
+            choose=min,
+            bound="information_x",
+        )
+        yield from per_layer(
+            records,
+            "information_ty",
+            "{layer} says least about the solution: " + bits,
+            "I(T; Y) (bits)",
+            "I(T; Y) = H(T) + H(Y) − H(T, Y), Y the binned reference solution at the points; at most "
+            f"H(Y). {SOURCE}",
+            choose=min,
+            bound="information_y",
+        )
+        yield from per_layer(
+            records,
+            "binarisation",
+            "{layer} is the most binary: a share of {value:.2g}",
+            "share of activations",
+            f"Share of a layer's activations of at least {self.binary_above:g} in absolute value: of "
+            f"tanh, those that are nearly −1 or 1. {SOURCE}",
+        )
+        yield from per_layer(
+            records,
+            "weight_norm",
+            "{layer} has the largest norm: {value:.3g}",
+            "Frobenius norm",
+            "‖W‖ = √(Σ w²) of each weight matrix.",
+            log=True,
+        )
+
+
+def per_layer(
+    records: Records,
+    quantity: str,
+    title: str,
+    ylabel: str,
+    caption: str,
+    choose: Callable[..., str] = max,
+    bound: str = "",
+    log: bool = False,
+) -> Iterator[Curves]:
+    """A quantity of every layer over the steps; nothing where it was not recorded.
+
+    The title is about the layer whose last value `choose` picks, and the last value of `bound`.
+    """
+    shown = layers(records, quantity)
+    last = {label: records.last(name) for name, label in shown.items()}
+    last = {label: value for label, value in last.items() if value is not None}
+    if not last:
+        return
+    chosen = choose(last, key=last.__getitem__)
+    place = f"Layer {chosen[6:]} of {len(shown)}" if chosen.startswith("layer ") else chosen
+    yield Curves(
+        name=quantity.replace("_", "-"),
+        title=title.format(layer=place, value=last[chosen], bound=records.last(bound) or 0.0),
+        quantities=shown,
+        ylabel=ylabel,
+        caption=caption,
+        log=log,
+        ordered=True,
+    )
+
+
+def layers(records: Records, quantity: str) -> dict[str, str]:
+    """{recorded name: label} of a quantity of every layer, in the order in which they were recorded."""
+    names = (name for row in records.rows for name in row if name.startswith(f"{quantity}."))
+    return {name: re.sub(r"^layer(?=\d)", "layer ", name.split(".", 1)[1]) for name in names}
+
+
+def plane(records: Records) -> Iterator[Drawing]:
+    """The information plane; nothing where there is no reference solution."""
+    told = [records.last(name) for name in layers(records, "information_ty")]
+    told = [value for value in told if value is not None]
+    if not told:
+        return
+    bound = records.last("information_y")
+    yield Drawing(
+        name="information-plane",
+        title=f"Every layer holds at least {min(told):.2f} of the solution's {bound:.2f} bits",
+        draw=lambda figure: draw_plane(figure, records),
+        caption="Information plane, one line a layer: what it keeps of the points, against what it says "
+        "about the solution. Open circles are the first measurement, filled ones the last. A layer that "
+        "compresses moves to the left, one that learns moves up. Dashed: H(Y), all that there is to "
+        f"say. {SOURCE}",
+        height=2.8,
+    )
+
+
+def draw_plane(figure: Figure, records: Records) -> None:
+    """I(X; T) against I(T; Y), one line a layer."""
+    from pinn.core.reporting.theme import sequential
+
+    axis = figure.subplots()
+    names = layers(records, "information_xt")
+    for place, (name, label) in enumerate(names.items()):
+        pair = name, name.replace("xt", "ty", 1)
+        path = [[row.get(n) for n in pair] for row in records.rows]
+        path = [point for point in path if None not in point]
+        if path:
+            kept = np.unique(np.geomspace(1, len(path), TRAJECTORY).astype(int)) - 1
+            x, y = np.array(path, dtype=float)[kept].T
+            colour = sequential(place, len(names))
+            axis.plot(x, y, color=colour, linewidth=0.8, alpha=0.6)
+            axis.plot(x[0], y[0], "o", markersize=5, color=colour, markerfacecolor="none")
+            axis.plot(
+                x[-1], y[-1], "o", markersize=5, color=colour, label=label.removeprefix("layer ")
+            )
+    axis.axhline(
+        records.last("information_y"), color="grey", linewidth=0.8, linestyle="--", zorder=0
+    )
+    axis.set_xlabel("I(X; T) (bits)")
+    axis.set_ylabel("I(T; Y) (bits)")
+    figure.legend(
+        loc="outside upper left",
+        title="layer",
+        alignment="left",
+        ncols=min(len(names), 8),
+        handlelength=1,
+    )

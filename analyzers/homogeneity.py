@@ -1,0 +1,151 @@
+"""How evenly residuals and weights are spread over the domain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pinn.analyzers.cells import cell_means, cell_numbers
+from pinn.core import Analyzer, Curves, Drawing, above, at_least, between, option
+from pinn.core.lazy import torch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from pinn.core import Plot, Records, View
+
+
+def order(values: NDArray[Any]) -> float:
+    """φ = mean(v) / √mean(v²) of values that are not negative, between 0 and 1; 1 if all are equal.
+
+    NaN, as of an empty cell, is left out. All zero: equal too, so 1. No values: NaN.
+    """
+    kept = np.asarray(values, float)
+    kept = kept[~np.isnan(kept)]
+    if not kept.size:
+        return math.nan
+    largest = kept.max()
+    if largest == 0:
+        return 1.0
+    kept = kept / largest  # squares would underflow
+    return min(float(kept.mean() / np.sqrt((kept**2).mean())), 1.0)
+
+
+def variation(values: NDArray[Any]) -> float:
+    """Coefficient of variation σ / mean of values that are not negative; identically √(1/φ² − 1)."""
+    return _over_mean(np.std, values, of_zeros=0.0)
+
+
+def peak(values: NDArray[Any]) -> float:
+    """max / mean of values that are not negative, between 1 and their number."""
+    return _over_mean(np.max, values, of_zeros=1.0)
+
+
+def _over_mean(
+    measure: Callable[[NDArray[Any]], Any], values: NDArray[Any], of_zeros: float
+) -> float:
+    if not len(values):
+        return math.nan
+    mean = float(np.mean(values))
+    return float(measure(values)) / mean if mean else of_zeros
+
+
+@frozen
+class Homogeneity(Analyzer):
+    """Residual order φ_r of weights and residuals, coefficient of variation, peak over mean.
+
+    φ_r = mean_c λ̄_c / √(mean_c λ̄_c²) over the cell means λ̄_c on a G x G grid (arXiv 2403.18494). λ is
+    the residual-based attention of the run's residuals with these γ and η, followed whatever the
+    weighting is, so that all runs can be compared; the run's own weights are measured besides.
+    """
+
+    name = "homogeneity"
+
+    cells: int = option(10, "G, cells of the grid in each coordinate", at_least(1))
+    gamma: float = option(0.999, "memory γ of the weights that are followed", between(0, 1))
+    eta: float = option(0.001, "learning rate η of the weights that are followed", above(0))
+
+    def start(self, points: Tensor) -> Tensor:
+        return torch.zeros_like(points[:, 0])
+
+    def follow(self, memory: Tensor, residuals: Tensor) -> Tensor:
+        """λ ← γ λ + η |r| / max|r|, with |r| summed over the equations (arXiv 2307.00379)."""
+        size = residuals.abs().sum(0)
+        largest = size.max()
+        return self.gamma * memory + self.eta * torch.where(largest > 0, size / largest, 0.0)
+
+    def measure(self, view: View) -> Mapping[str, Any]:
+        domain = view.problem.domain
+        numbers = cell_numbers(_array(view.points.interior), domain.lower, domain.upper, self.cells)
+        count = self.cells**domain.dimension
+        size = _array(view.residuals.abs().sum(0))
+        followed = cell_means(_array(view.memories[self.name]), numbers, count)
+        weights = [cell_means(_array(row), numbers, count) for row in view.weights]
+        grid = f"{self.cells}cells"
+        return {
+            f"residual_order.rba.{grid}": order(followed),
+            f"residual_order.weights.{grid}": order(np.concatenate(weights)),
+            f"residual_order.residuals.{grid}": order(cell_means(size, numbers, count)),
+            "residual_order.points": order(size),
+            "residual_variation": variation(size),
+            "residual_peak": peak(size),
+            "weight_cell_mean": float(np.nanmean(followed)),
+            "weight_cell_rms": float(np.sqrt(np.nanmean(followed**2))),
+        }
+
+    def figures(self, records: Records) -> Iterable[Plot]:
+        grid = f"{self.cells}cells"
+        if records.last(f"residual_order.rba.{grid}") is not None:
+            yield Drawing(
+                name="orders",
+                title="Gradients and residuals become ordered, and the error falls",
+                draw=lambda figure: _orders(figure, records, f"residual_order.rba.{grid}"),
+                caption="φ_g is 1 where the gradients of all batches agree, φ_r where the weights of "
+                "residual-based attention are the same all over the domain (arXiv 2403.18494, whose "
+                "figures these follow). Total diffusion is where both are near 1.",
+                height=3.2,
+                over_steps=True,
+            )
+        yield Curves(
+            name="residual-order",
+            title="How evenly the residuals are spread",
+            quantities={
+                f"residual_order.rba.{grid}": "RBA weights",
+                f"residual_order.weights.{grid}": "weights in the loss",
+                f"residual_order.residuals.{grid}": "|r|",
+            },
+            ylabel="residual order φ_r",
+            caption=f"Mean over root mean square of averages over {self.cells} cells a coordinate: 1 "
+            "if all cells are alike.",
+            log=False,
+            limits=(0, 1.02),
+        )
+        yield Curves(
+            name="residual-variation",
+            title="Scatter of |r| from point to point",
+            quantities={"residual_variation": "σ / mean", "residual_peak": "max / mean"},
+            ylabel="of |r| over the points",
+        )
+
+
+def _orders(figure: Figure, records: Records, residual_order: str) -> None:
+    """Both orders from 0 to 1 above, the error below, over the same steps."""
+    upper, lower = figure.subplots(2, sharex=True)
+    for name, label in {"gradient_order": "gradients φ_g", residual_order: "residuals φ_r"}.items():
+        upper.plot(*records.series(name), ".", markersize=2.5, label=label)
+    upper.set_ylim(-0.03, 1.03)
+    upper.set_ylabel("order")
+    figure.legend(loc="outside upper left", ncols=2, markerscale=3)
+    error = "rel_l2" if "rel_l2" in records.names else "loss.unweighted"
+    lower.loglog(*records.series(error), color="C2")
+    lower.set_ylabel("relative L2 error" if error == "rel_l2" else "unweighted loss")
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    return tensor.double().cpu().numpy()

@@ -1,0 +1,93 @@
+"""Traces of training from files: anybody's CSV, or the metrics of a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pinn.core import PinnError
+
+NEEDED = ("step", "gradient_mean_norm", "gradient_std_norm")
+METRICS = "metrics.jsonl"
+
+
+@frozen
+class Trace:
+    """Columns of equal length, (measurements,).
+
+    Attributes:
+        steps, mean_norm, std_norm: step, ‖μ‖₂, ‖σ‖₂ of the batch gradients.
+        residual_order: φ_r, the mean over the root mean square of the cell means of the weights; NaN
+            where it was not measured.
+    """
+
+    steps: NDArray[np.float64]
+    mean_norm: NDArray[np.float64]
+    std_norm: NDArray[np.float64]
+    residual_order: NDArray[np.float64]
+
+
+def read_trace(path: Path) -> Trace:
+    """A CSV file with a header, a metrics.jsonl, or the directory of a run.
+
+    Raises:
+        PinnError: it cannot be read, lacks a column, or holds what is not a number.
+    """
+    file = path / METRICS if path.is_dir() else path
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(_of_metrics(lines) if file.suffix == ".jsonl" else csv.DictReader(lines))
+    except FileNotFoundError:
+        what = (
+            f"has no {METRICS}: is it the directory of a run?" if path.is_dir() else "no such file"
+        )
+        raise PinnError(f"{path}: {what}") from None
+    except OSError as error:
+        raise PinnError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PinnError(f"{path}: is neither CSV nor metrics of a run: {error}") from None
+    if not rows:
+        raise PinnError(f"{path}: has no measurements")
+    missing = [name for name in NEEDED if not any(name in row for row in rows)]
+    if missing:
+        found = ", ".join(dict.fromkeys(str(name) for row in rows for name in row))
+        raise PinnError(f"{path}: lacks {', '.join(missing)}; its columns are {found}")
+    measured = [row for row in rows if all(row.get(name) not in (None, "") for name in NEEDED)]
+    steps, mean, std = (_column(path, measured, name) for name in NEEDED)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        order = _column(path, measured, "weight_cell_mean") / _column(
+            path, measured, "weight_cell_rms"
+        )
+    return Trace(steps, mean, std, order)
+
+
+def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Up to the first line that a crash cut short."""
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def _column(path: Path, rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
+    """NaN where there is nothing."""
+    values = np.full(len(rows), np.nan)
+    for place, row in enumerate(rows):
+        value = row.get(name)
+        if value in (None, ""):
+            continue
+        try:
+            values[place] = float(value)
+        except (TypeError, ValueError):
+            raise PinnError(
+                f"{path}: measurement {place + 1}: {name} is {value!r}, not a number"
+            ) from None
+    return values

@@ -1,0 +1,298 @@
+"""Residual order, variation and peak: invariants, naive versions, and the weights that are followed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from pinn.analyzers.cells import cell_numbers
+from pinn.analyzers.homogeneity import Homogeneity, order, peak, variation
+from pinn.core import Config, Curves, Drawing, train
+from pinn.core.checkpoint import newest_first, read
+from pinn.core.records import Records
+from pinn.plugins.weightings.rba import ResidualBasedAttention
+from pinn.plugins.weightings.vanilla import Vanilla
+
+MakeCase = Callable[..., Any]
+MakeConfig = Callable[..., Config]
+
+sizes = st.just(0.0) | st.floats(1e-6, 1e6)
+values = st.lists(sizes, min_size=1, max_size=30).map(np.array)
+some = values.filter(lambda v: v.any())
+
+
+@given(some)
+def test_order_against_its_definition(v: np.ndarray) -> None:
+    mean = math.fsum(v) / len(v)
+    rms = math.sqrt(math.fsum(x * x for x in v) / len(v))
+    assert order(v) == pytest.approx(mean / rms, rel=1e-12)
+
+
+@given(values)
+def test_bounds(v: np.ndarray) -> None:
+    """Cauchy-Schwarz; the order is least, 1/√n, where one value has everything."""
+    assert 1 / math.sqrt(len(v)) - 1e-12 <= order(v) <= 1
+    assert peak(v) * (1 + 1e-12) >= 1
+    assert peak(v) <= len(v) * (1 + 1e-12)
+    assert 0 <= variation(v) <= math.sqrt(len(v) - 1) + 1e-9
+
+
+@given(some)
+def test_order_and_variation_say_the_same(v: np.ndarray) -> None:
+    """φ = 1 / √(1 + cv²)"""
+    assert order(v) == pytest.approx(1 / math.sqrt(1 + variation(v) ** 2), rel=1e-9)
+
+
+@given(some, st.floats(1e-12, 1e12), st.randoms(), st.integers(1, 4))
+def test_scale_order_and_repetition_of_the_points_do_not_matter(
+    v: np.ndarray, scale: float, dice: Any, times: int
+) -> None:
+    mixed = list(v) * times
+    dice.shuffle(mixed)
+    for measure in (order, variation, peak):
+        expected = pytest.approx(measure(v), rel=1e-9, abs=1e-9)
+        assert measure(scale * v) == expected
+        assert measure(np.array(mixed)) == expected
+
+
+@given(st.integers(1, 30), sizes)
+def test_values_that_are_all_the_same_are_in_order(count: int, value: float) -> None:
+    same = np.full(count, value)
+    assert order(same) == pytest.approx(1, abs=1e-15)
+    assert variation(same) == pytest.approx(0, abs=1e-12)
+    assert peak(same) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_one_point_that_has_everything(size: int) -> None:
+    one = np.zeros(size)
+    one[size // 2] = 3.0
+    assert order(one) == pytest.approx(1 / math.sqrt(size))
+    assert peak(one) == size
+    assert variation(one) == pytest.approx(math.sqrt(size - 1))
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324])
+def test_squares_that_would_underflow(tiny: float) -> None:
+    assert order(np.array([tiny, tiny])) == 1
+    assert order(np.array([tiny, 0.0])) == pytest.approx(1 / math.sqrt(2))
+
+
+@given(some, st.integers(1, 5))
+def test_empty_cells_are_left_out(v: np.ndarray, empty: int) -> None:
+    assert order(np.concatenate([v, np.full(empty, math.nan)])) == order(v)
+
+
+def test_nothing_and_nan() -> None:
+    for measure in (order, variation, peak):
+        assert math.isnan(measure(np.array([])))
+    assert math.isnan(order(np.array([math.nan])))
+    for measure in (variation, peak):
+        assert math.isnan(measure(np.array([1.0, math.nan])))
+
+
+# the analyzer
+
+
+def seen(case: Any, weights: torch.Tensor, memory: torch.Tensor) -> Any:
+    return case.view(Vanilla(), weights, memories={"homogeneity": memory})
+
+
+def naive_cells(case: Any, v: Any, cells: int) -> list[float]:
+    """Means over the cells that have a point."""
+    domain = case.problem.domain
+    groups: dict[int, list[float]] = {}
+    numbers = cell_numbers(case.points.interior.numpy(), domain.lower, domain.upper, cells)
+    for number, value in zip(numbers, v, strict=True):
+        groups.setdefault(int(number), []).append(float(value))
+    return [math.fsum(group) / len(group) for group in groups.values()]
+
+
+def phi(v: list[float]) -> float:
+    return math.fsum(v) / len(v) / math.sqrt(math.fsum(x * x for x in v) / len(v))
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 50))
+def test_the_analyzer_against_the_definition(
+    make_case: MakeCase, count: int, cells: int, seed: int
+) -> None:
+    case = make_case(seed, count)
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(2, count, dtype=torch.float64, generator=generator)
+    memory = torch.rand(count, dtype=torch.float64, generator=generator)
+    found = Homogeneity(cells=cells).measure(seen(case, weights, memory))
+    r = case.residuals(case.points.interior).detach().abs().sum(0).numpy()
+    both = [*naive_cells(case, weights[0], cells), *naive_cells(case, weights[1], cells)]
+    followed = naive_cells(case, memory, cells)
+    assert found == pytest.approx(
+        {
+            f"residual_order.rba.{cells}cells": phi(followed),
+            f"residual_order.weights.{cells}cells": phi(both),
+            f"residual_order.residuals.{cells}cells": phi(naive_cells(case, r, cells)),
+            "residual_order.points": phi(list(r)),
+            "residual_variation": r.std() / r.mean(),
+            "residual_peak": r.max() / r.mean(),
+            "weight_cell_mean": np.mean(followed),
+            "weight_cell_rms": np.sqrt(np.mean(np.square(followed))),
+        },
+        rel=1e-9,
+        abs=1e-12,
+    )
+
+
+@given(st.integers(2, 30), st.integers(0, 50))
+def test_cells_of_one_point_each_are_the_points(make_case: MakeCase, count: int, seed: int) -> None:
+    case = make_case(seed, count)
+    domain = case.problem.domain
+    numbers = cell_numbers(case.points.interior.numpy(), domain.lower, domain.upper, 1000)
+    assume(len(set(numbers.tolist())) == count)
+    one = torch.ones(count, dtype=torch.float64)
+    found = Homogeneity(cells=1000).measure(seen(case, torch.stack([one, one]), one))
+    fine = found["residual_order.residuals.1000cells"]
+    assert fine == pytest.approx(found["residual_order.points"], rel=1e-12)
+    assert fine == pytest.approx(1 / math.sqrt(1 + found["residual_variation"] ** 2), rel=1e-9)
+
+
+@given(st.integers(1, 6), st.integers(0, 50), st.integers(2, 3))
+def test_averages_are_in_better_order_than_what_is_averaged(
+    cells: int, seed: int, times: int
+) -> None:
+    """Where all fine cells count the same: with as many points in each."""
+    fine = np.random.default_rng(seed).exponential(size=(cells, times))
+    assert order(fine.mean(1)) >= order(fine.ravel()) - 1e-12
+
+
+def test_one_cell_is_in_order(make_case: MakeCase) -> None:
+    case = make_case()
+    found = Homogeneity(cells=1).measure(seen(case, torch.rand(2, 13), torch.rand(13)))
+    assert found["residual_order.rba.1cells"] == 1
+    assert found["residual_order.residuals.1cells"] == 1
+
+
+def test_weights_of_several_equations_are_compared_with_each_other(make_case: MakeCase) -> None:
+    weights = torch.ones(2, 13, dtype=torch.float64) * torch.tensor([[1.0], [3.0]])
+    found = Homogeneity().measure(seen(make_case(), weights, weights[0]))
+    assert found["residual_order.weights.10cells"] == pytest.approx(2 / math.sqrt(5))
+    assert found["residual_order.rba.10cells"] == pytest.approx(1)
+
+
+# the weights that are followed
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 3), st.floats(0, 1), st.floats(1e-3, 1), st.integers(0, 50)
+)
+def test_what_is_followed_is_residual_based_attention(
+    count: int, equations: int, gamma: float, eta: float, seed: int
+) -> None:
+    analyzer = Homogeneity(gamma=gamma, eta=eta)
+    weighting = ResidualBasedAttention(gamma=gamma, eta=eta)
+    generator = torch.Generator().manual_seed(seed)
+    memory = analyzer.start(torch.zeros(count, 2))
+    weights = memory.expand(equations, -1)
+    for step in range(5):
+        residuals = torch.randn(equations, count, generator=generator) * (step != 3)
+        memory = analyzer.follow(memory, residuals)
+        weights = weighting.update(weights, residuals)
+        assert torch.equal(memory.expand(weights.shape), weights)
+        assert (memory >= 0).all()
+        assert (memory <= eta * 5 + 1e-6).all()
+
+
+@pytest.fixture
+def final_state(make_config: MakeConfig) -> Callable[..., dict[str, Any]]:
+    def train_(weighting: dict[str, Any], problem: str = "helmholtz") -> dict[str, Any]:
+        stages = [{"name": "adam", "steps": 6, "lr": 1e-2}, {"name": "lbfgs", "steps": 3}]
+        options = {"gamma": 0.9, "eta": 0.05}
+        analyzers = [{"name": "homogeneity", **options}]
+        if weighting["name"] == "rba":
+            weighting = weighting | options
+        config = make_config(
+            {"name": problem}, weighting=weighting, optimizers=stages, analyzers=analyzers
+        )
+        run = train(config)
+        return read(newest_first(run.path / "checkpoints")[0]) | {"metrics": run.metrics()}
+
+    return train_
+
+
+@pytest.mark.usefixtures("without_results")
+@pytest.mark.parametrize("problem", ["helmholtz", "cavity"])
+def test_in_a_run_of_rba_they_are_the_runs_own(
+    final_state: Callable[..., dict[str, Any]], problem: str
+) -> None:
+    state = final_state({"name": "rba"}, problem)
+    followed = state["memories"]["homogeneity"]
+    assert len(followed.unique()) > 40
+    assert torch.equal(followed.expand(state["weights"].shape), state["weights"])
+    rba, own = (
+        state["metrics"][f"residual_order.{kind}.10cells"][1] for kind in ("rba", "weights")
+    )
+    np.testing.assert_allclose(rba, own, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("without_results")
+def test_in_a_vanilla_run_they_are_followed_but_do_not_count(
+    final_state: Callable[..., dict[str, Any]],
+) -> None:
+    state = final_state({"name": "vanilla"})
+    assert torch.equal(state["weights"], torch.ones_like(state["weights"]))
+    followed = state["memories"]["homogeneity"]
+    assert len(followed.unique()) > 40
+    assert 0 < followed.max() <= 0.05 / (1 - 0.9)
+    metrics = state["metrics"]
+    assert metrics["residual_order.weights.10cells"][1] == pytest.approx(1)
+    assert metrics["residual_order.rba.10cells"][1] < 1
+
+
+# figures
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_the_figure_of_both_orders_is_drawn(rows: int, tmp_path: Path) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    for step in range(1, rows + 1):
+        order_ = {"residual_order.rba.4cells": 1 / step, "gradient_order": None}
+        records.rows.append({"step": 10 * step, "loss.unweighted": 1.0 / step, **order_})
+    drawing, *curves = Homogeneity(cells=4).figures(records)
+    assert isinstance(drawing, Drawing)
+    figure = Figure()
+    drawing.draw(figure)
+    figure.draw_without_rendering()
+    upper, lower = figure.axes
+    assert len(upper.lines) == 2
+    assert lower.get_ylabel() == "unweighted loss"
+    for curve in curves:
+        assert isinstance(curve, Curves)
+    names = {name for curve in curves for name in curve.quantities}
+    assert "residual_order.rba.4cells" in names
+
+
+@pytest.mark.parametrize("rows", [[], [{"step": 1, "residual_order.rba.10cells": None}]])
+def test_where_no_order_was_measured_there_is_no_figure_of_orders(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    records.rows = rows
+    assert all(isinstance(plot, Curves) for plot in Homogeneity().figures(records))
+
+
+def test_the_error_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    order_ = {"residual_order.rba.10cells": 0.5}
+    records.rows = [{"step": 1, "rel_l2": 0.5, "loss.unweighted": 2.0, **order_}]
+    drawing, *_ = Homogeneity().figures(records)
+    figure = Figure()
+    drawing.draw(figure)
+    lower = figure.axes[1]
+    assert lower.get_ylabel() == "relative L2 error"
+    assert lower.lines[0].get_ydata().tolist() == [0.5]

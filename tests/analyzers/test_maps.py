@@ -1,0 +1,125 @@
+"""Pictures over the domain: cell means of residuals and weights, and how they are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from pinn.analyzers.maps import SHOWN, Maps
+from pinn.core import Box, Config, Drawing, train
+from pinn.core.points import PointSet
+from pinn.core.records import Records
+from pinn.plugins.weightings.vanilla import Vanilla
+
+MakeCase = Callable[..., Any]
+
+
+def place(x: float, low: float, high: float, cells: int) -> int:
+    return min(int((x - low) / (high - low) * cells), cells - 1)
+
+
+@given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 50))
+def test_maps_against_a_naive_loop(make_case: MakeCase, count: int, cells: int, seed: int) -> None:
+    case = make_case(seed, count)
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(2, count, dtype=torch.float64, generator=generator)
+    found = Maps(cells=cells).measure(case.view(Vanilla(), weights))
+    r = case.residuals(case.points.interior).detach().abs().sum(0)
+    for name, values in (("map.residuals", r), ("map.weights", weights.mean(0))):
+        assert found[name].shape == (cells, cells)
+        for i in range(cells):
+            for j in range(cells):
+                own = [
+                    float(v)
+                    for v, (x, t) in zip(values, case.points.interior.tolist(), strict=True)
+                    if (place(x, -1, 1, cells), place(t, 0, 2, cells)) == (i, j)
+                ]
+                mean = math.fsum(own) / len(own) if own else math.nan
+                assert found[name][i, j] == pytest.approx(mean, rel=1e-3, nan_ok=True)
+
+
+@frozen
+class Seen:
+    """What the analyzer looks at, in any number of dimensions."""
+
+    problem: Any
+    points: PointSet
+    residuals: torch.Tensor
+    weights: torch.Tensor
+
+    @classmethod
+    def of(cls, domain: Box, points: list[list[float]]) -> Any:
+        problem = type("Named", (), {"domain": domain})
+        count = len(points)
+        residuals = torch.arange(1.0, count + 1)[None] * torch.tensor([[1.0], [-1.0]])
+        return cls(problem, PointSet(torch.tensor(points), {}), residuals, torch.ones(2, count))
+
+
+def test_in_one_dimension_a_map_is_a_row() -> None:
+    found = Maps(cells=4).measure(Seen.of(Box(x=(0, 1)), [[0.1], [0.2], [1.0]]))
+    expected = [3.0, math.nan, math.nan, 6.0]
+    np.testing.assert_array_equal(found["map.residuals"], expected)
+
+
+def test_in_three_dimensions_the_third_is_averaged() -> None:
+    box = Box(x=(0, 1), y=(0, 1), t=(0, 5))
+    found = Maps(cells=2).measure(Seen.of(box, [[0.1, 0.9, 0.0], [0.2, 0.8, 5.0]]))
+    expected = [[math.nan, 3.0], [math.nan, math.nan]]
+    np.testing.assert_array_equal(found["map.residuals"], expected)
+
+
+def test_records_have_few_digits() -> None:
+    seen = Seen.of(Box(x=(0, 1)), [[0.1], [0.2], [0.3]])
+    seen.residuals[:] = math.pi
+    assert Maps(cells=2).measure(seen)["map.residuals"][0] == 6.283
+
+
+@pytest.mark.usefixtures("without_results")
+def test_a_run_has_maps_of_its_chosen_steps_and_the_last(
+    make_config: Callable[..., Config],
+) -> None:
+    config = make_config(
+        {"name": "helmholtz"},
+        optimizers=[{"name": "adam", "steps": 12}],
+        analyzers=[{"name": "maps", "cells": 5}],
+    )
+    run = train(config)
+    steps, maps = run.metrics()["map.residuals"]
+    assert steps.tolist() == [10, 12]
+    assert maps.shape == (2, 5, 5)
+
+
+# figures
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, SHOWN, 9])
+@pytest.mark.parametrize("shape", [(3,), (3, 3)])
+def test_as_many_pictures_as_there_is_room_for(
+    rows: int, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    for step in range(1, rows + 1):
+        values = np.full(shape, float(step))
+        values[0] = math.nan
+        records.append(step, {"map.residuals": values, "map.weights": values})
+    drawings = list(Maps().figures(records))
+    assert len(drawings) == (rows > 0)
+    for drawing in drawings:
+        assert isinstance(drawing, Drawing)
+        figure = Figure()
+        drawing.draw(figure)
+        figure.draw_without_rendering()
+        titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+        assert len(titles) == 2 * min(rows, SHOWN)
+        assert titles[0] == "|r|, step 1"
+        assert titles[-1] == f"weights λ, step {rows}"
