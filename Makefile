@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-slow lint wheel-test clean
+.PHONY: run test test-slow lint wheel-test reproduce clean
 
 run: $(VENV)/installed
 	$(BIN)/pinn run pinn.toml
@@ -14,6 +14,9 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
+
+reproduce: $(VENV)/installed
+	$(BIN)/python -m benchmarks.reproduction
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
