@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
@@ -23,7 +24,7 @@ ENDS_FITTING = 5.0
 HELD = 5
 """A level is held where it is the median of so many bins."""
 DROP = 3.0
-"""The ratio between the levels of two phases, at least."""
+"""Ratio of the levels of two phases, at least: of S, or of the disorder 1 − φ_r."""
 BEGINNING = 20
 """A trace that begins by this step shows the beginning of training, which is fitting."""
 CHANCE = 1e-5
@@ -32,8 +33,8 @@ FEW = 12
 """Up to so many measurements the rank-sum test counts, above it takes the normal distribution."""
 DELTA = 0.3
 """Cliff's δ across a transition, at least."""
-RISE, LASTING = 0.1, 10
-"""The residual order alone shows total diffusion if it rises so much, for so many bins up to the end."""
+LASTING = 10
+"""The residual order alone shows total diffusion if it stays high for so many bins up to the end."""
 
 
 @frozen
@@ -297,20 +298,20 @@ def _rank_sum(high: Floats, low: Floats) -> tuple[float, float]:
 
 
 def _by_residuals(trace: _Trace, begin: int) -> list[Transition]:
-    """Total diffusion by a rise of the residual order after bin `begin` that lasts to the end."""
+    """Total diffusion by a fall of the disorder 1 − φ_r after bin `begin` that lasts to the end."""
     if trace.order is None or np.isnan(trace.order).any():
         return []
-    orders = _medians(trace.order, trace.bin, len(trace))[begin:]
-    held = _running_median(orders)
-    low, high = held.min(), held[held.argmin() :].max()
-    if high - low < RISE:
+    disorder = np.log10(1 - _medians(trace.order, trace.bin, len(trace))[begin:].clip(0, 1 - 1e-6))
+    held = _running_median(disorder)
+    highest, lowest = held.max(), held[held.argmax() :].min()
+    if highest - lowest < math.log10(DROP):
         return []
-    below = np.flatnonzero(orders < (low + high) / 2)
-    at = begin + int(below[-1]) + 1
+    at = begin + int(np.flatnonzero(disorder > (highest + lowest) / 2)[-1]) + 1
     if len(trace) - at < LASTING or at - begin < HELD:
         return []
     before = trace.order[(trace.bin >= begin) & (trace.bin < at)]
-    confidence, chance = _rank_sum(trace.order[trace.bin >= at], before)
+    after = trace.order[trace.bin >= at]
+    confidence, chance = _rank_sum(after, before)
     if chance >= CHANCE:
         return []
     place = trace.first[at]
@@ -320,7 +321,8 @@ def _by_residuals(trace: _Trace, begin: int) -> list[Transition]:
             int(trace.steps[place]),
             int(trace.steps[place - 1]),
             round(confidence / 2, 3),  # halved: the gradients do not show it
-            f"residual order rises from {low:.2f} to {high:.2f}; the gradient SNR does not show it",
+            f"residual order rises from {1 - 10**highest:.2f} to {1 - 10**lowest:.2f}; the gradient "
+            "SNR does not show it",
         )
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 import tomli
 import tomli_w
 from attrs import asdict, evolve, frozen
-from attrs.validators import optional
+from attrs.validators import deep_iterable, optional
 
 from pinn.core.errors import ConfigError, PinnError, nearest, one_of
 from pinn.core.options import at_least, choice, option
@@ -72,7 +72,9 @@ class AnalyzerOptions:
         None, "steps between measurements at first; 0: as ever", optional(at_least(0))
     )
     early_steps: int | None = option(None, "how many steps that lasts", optional(at_least(0)))
-    at: list[int] | None = option(None, "steps measured besides")
+    at: list[int] | None = option(
+        None, "steps measured besides", optional(deep_iterable(at_least(1)))
+    )
 
     def schedule(self, default: Schedule) -> Schedule:
         """The analyzer's own schedule, but for what is set here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -22,12 +23,14 @@ def description(part: Part) -> str:
         _table("options:", part.cls),
     ]
     if part.kind in SHARED_OPTIONS:
-        sections.append(_table(f"options of every {part.kind}:", SHARED_OPTIONS[part.kind]))
+        own = attrs.asdict(part.cls.schedule) if part.kind == "analyzer" else {}
+        sections.append(_table(f"options of every {part.kind}:", SHARED_OPTIONS[part.kind], own))
     return "\n\n".join(section for section in sections if section)
 
 
-def _table(title: str, cls: type[Any]) -> str:
-    rows = [_row(field) for field in options(cls)]
+def _table(title: str, cls: type[Any], defaults: Mapping[str, Any] | None = None) -> str:
+    """`defaults` of this part, where they differ from those of the class."""
+    rows = [_row(field, defaults or {}) for field in options(cls)]
     if not rows:
         return ""
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
@@ -38,10 +41,12 @@ def _table(title: str, cls: type[Any]) -> str:
     return "\n".join([title, *(line.rstrip() for line in lines)])
 
 
-def _row(field: attrs.Attribute[Any]) -> Row:
+def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> Row:
     """Name, type, default, help."""
-    default = field.default
-    if default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+    default = defaults.get(field.name, field.default)
+    if isinstance(default, tuple):
+        default = list(default)
+    elif default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = default.factory()
     shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
     type_ = field.type or ""
