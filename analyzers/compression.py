@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pinn.core.records import Records
 
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
+BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
 TRAJECTORY = 100  # points of one line of the information plane: more would hide one another
 
 
@@ -174,16 +175,23 @@ def per_layer(
     if not last:
         return
     chosen = choose(last, key=last.__getitem__)
+    most = records.last(bound)
     place = f"Layer {chosen[6:]} of {len(shown)}" if chosen.startswith("layer ") else chosen
     yield Curves(
         name=quantity.replace("_", "-"),
-        title=title.format(layer=place, value=last[chosen], bound=records.last(bound) or 0.0),
+        title=title.format(layer=place, value=last[chosen], bound=most or 0.0),
         quantities=shown,
         ylabel=ylabel,
         caption=caption,
         log=log,
+        limits=None if most is None else (min(_least(records, shown), most - BIT), most),
         ordered=True,
     )
+
+
+def _least(records: Records, names: Iterable[str]) -> float:
+    values = (row.get(name) for row in records.rows for name in names)
+    return min(value for value in values if value is not None)
 
 
 def layers(records: Records, quantity: str) -> dict[str, str]:
@@ -233,6 +241,9 @@ def draw_plane(figure: Figure, records: Records) -> None:
     axis.axhline(
         records.last("information_y"), color="grey", linewidth=0.8, linestyle="--", zorder=0
     )
+    for low, high, widen in ((*axis.get_xlim(), axis.set_xlim), (*axis.get_ylim(), axis.set_ylim)):
+        span = max(high - low, BIT)
+        widen(high - span, high + 0.04 * span)
     axis.set_xlabel("I(X; T) (bits)")
     axis.set_ylabel("I(T; Y) (bits)")
     figure.legend(

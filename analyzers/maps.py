@@ -14,10 +14,14 @@ from pinn.core import Analyzer, Drawing, Schedule, at_least, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
     from pinn.core import Plot, Records, View
 
+RANGE = "map.range."
 SHOWN = 4
+PER_CELL, MOST = 4, 40
+"""Points in a cell on average: few cells are empty then; cells in each coordinate."""
 DIGITS = 4
 """A picture needs no more, and the records stay small."""
 
@@ -37,24 +41,29 @@ class Maps(Analyzer):
         at=(10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000),
     )
 
-    cells: int = option(40, "cells of the grid in each coordinate", at_least(2))
+    cells: int = option(
+        0,
+        "cells of the grid in each coordinate; 0: as many as hold 4 points, up to 40",
+        at_least(0),
+    )
 
     def measure(self, view: View) -> Mapping[str, Any]:
         domain = view.problem.domain
         plane = min(domain.dimension, 2)
         points = view.points.interior[:, :plane].double().cpu().numpy()
-        numbers = cell_numbers(points, domain.lower[:plane], domain.upper[:plane], self.cells)
-        return {
-            name: self._map(values.double().cpu().numpy(), numbers, plane)
-            for name, values in {
-                "map.residuals": view.residuals.abs().sum(0),
-                "map.weights": view.weights.mean(0),
-            }.items()
-        }
+        cells = self.cells or max(min(MOST, int((len(points) / PER_CELL) ** (1 / plane))), 1)
+        numbers = cell_numbers(points, domain.lower[:plane], domain.upper[:plane], cells)
+        shape = (cells,) * plane
 
-    def _map(self, values: NDArray[Any], numbers: NDArray[Any], plane: int) -> NDArray[Any]:
-        means = cell_means(values, numbers, self.cells**plane)
-        return _rounded(means).reshape((self.cells,) * plane)
+        def map_of(values: Tensor) -> NDArray[Any]:
+            means = cell_means(values.double().cpu().numpy(), numbers, cells**plane)
+            return _rounded(means).reshape(shape)
+
+        return {
+            "map.residuals": map_of(view.residuals.abs().sum(0)),
+            "map.weights": map_of(view.weights.mean(0)),
+            **{f"{RANGE}{name}": domain.intervals[name] for name in domain.names[:plane]},
+        }
 
     def figures(self, records: Records) -> Iterable[Plot]:
         steps, _ = records.series("map.residuals")
@@ -77,14 +86,30 @@ def _draw(figure: Figure, records: Records) -> None:
     columns = {"map.residuals": "|r|", "map.weights": "weights λ"}
     steps, _ = records.series("map.residuals")
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), SHOWN)).round().astype(int))
+    first, second = _coordinates(records)
+    time_across = second[0] == "t"
+    (across, horizontal), (up, vertical) = (second, first) if time_across else (first, second)
     axes = figure.subplots(len(chosen), 2, squeeze=False, sharex=True, sharey=True)
     for column, (name, label) in enumerate(columns.items()):
         _, maps = records.series(name)
         for row, place in enumerate(chosen):
+            values = np.array(maps[place], dtype=float, ndmin=2)
+            values = values if time_across or np.ndim(maps[place]) == 1 else values.T
+            rows, cells = values.shape
+            edges = np.linspace(*horizontal, cells + 1), np.linspace(*vertical, rows + 1)
             axis = axes[row, column]
-            values = np.atleast_2d(np.asarray(maps[place], float))
-            image = axis.pcolormesh(values.T, cmap="viridis", vmin=0, rasterized=True)
-            axis.set_xticks([])
-            axis.set_yticks([])
+            image = axis.pcolormesh(*edges, values, cmap="viridis", vmin=0, rasterized=True)
             figure.colorbar(image, ax=axis)
             axis.set_title(f"{label}, step {steps[place]:,}")
+    for axis in axes[-1]:
+        axis.set_xlabel(across)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(up)
+
+
+def _coordinates(records: Records) -> list[tuple[str, tuple[float, float]]]:
+    """Name and range of the two coordinates; a nameless one in place of what is not there."""
+    row = next(row for row in reversed(records.rows) if "map.residuals" in row)
+    named = {name.removeprefix(RANGE): row[name] for name in row if name.startswith(RANGE)}
+    nameless = ("", (0.0, 1.0))
+    return [*((name, (low, high)) for name, (low, high) in named.items()), nameless, nameless][:2]

@@ -78,6 +78,29 @@ def test_in_three_dimensions_the_third_is_averaged() -> None:
     np.testing.assert_array_equal(found["map.residuals"], expected)
 
 
+@pytest.mark.parametrize(("points", "cells"), [(1, 1), (15, 1), (16, 2), (400, 10), (10**4, 40)])
+def test_left_to_itself_it_takes_cells_that_hold_some_points(points: int, cells: int) -> None:
+    box = Box(x=(-1, 1), t=(0, 5))
+    found = Maps().measure(Seen.of(box, [[0.0, 0.0]] * points))
+    assert found["map.residuals"].shape == (cells, cells)
+    assert (found["map.range.x"], found["map.range.t"]) == ((-1, 1), (0, 5))
+
+
+def test_time_runs_from_left_to_right(tmp_path: Path) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    seen = Seen.of(Box(x=(-1, 1), t=(0, 5)), [[-0.9, 4.9], [0.9, 0.1]])
+    records.append(1, Maps(cells=2).measure(seen))
+    (drawing,) = Maps().figures(records)
+    figure = Figure()
+    drawing.draw(figure)
+    axis = figure.axes[0]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("t", "x")
+    assert axis.get_xlim() == (0, 5)
+    assert axis.get_ylim() == (-1, 1)
+    (mesh,) = axis.collections
+    np.testing.assert_array_equal(mesh.get_array().filled(np.nan), [[np.nan, 2], [4, np.nan]])
+
+
 def test_records_have_few_digits() -> None:
     seen = Seen.of(Box(x=(0, 1)), [[0.1], [0.2], [0.3]])
     seen.residuals[:] = math.pi
