@@ -58,7 +58,8 @@ class PhasesOfLearning(Analyzer):
     def measure(self, view: View) -> Mapping[str, Any]:
         found = phases_of(view.records)
         begun = {transition.to: transition.step for transition in found.transitions}
-        return {"phase": WORDS[found.last], **begun}
+        sure = {f"{t.to}.confidence": t.confidence for t in found.transitions}
+        return {"phase": WORDS[found.last], **begun, **sure}
 
     def spans(self, records: Records) -> Iterable[Span]:
         steps, _ = records.series("gradient_mean_norm")

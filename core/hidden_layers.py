@@ -15,12 +15,13 @@ def hidden_layers(module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
     """
     seen: list[Tensor] = []
 
-    def look(_: nn.Module, taken: tuple[Tensor, ...]) -> None:
-        if not any(taken[0] is before for before in seen):
-            seen.append(taken[0])
+    def look(_: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        taken = positional[0] if positional else named["input"]
+        if not any(taken is before for before in seen):
+            seen.append(taken)
 
     linear = [m for m in module.modules() if isinstance(m, nn.Linear)]
-    handles = [m.register_forward_pre_hook(look) for m in linear]
+    handles = [m.register_forward_pre_hook(look, with_kwargs=True) for m in linear]
     try:
         with torch.no_grad():
             module(inputs)

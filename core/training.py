@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from pinn.core.errors import PinnError, TrainingError, nearest, one_of
 from pinn.core.evaluation import Evaluator
 from pinn.core.objective import Evaluation, Objective
 from pinn.core.progress import Reporter
+from pinn.core.randomness import global_state, restore_global_state
 from pinn.core.records import Records
 from pinn.core.rundir import RunDirectory
 from pinn.core.state import State
@@ -177,7 +178,9 @@ class Trainer:
         if isinstance(self.records.rows[-1].get(quantity), str | list):
             raise PinnError(f"{where}: what is recorded as {quantity!r} is not a number")
 
-    def measure(self, observers: Iterable[Observer], view: View) -> None:
+    def measure(self, observers: Sequence[Observer], view: View) -> None:
+        """Record what these analyzers find, and leave the random generators as they were."""
+        random = global_state() if observers else None
         for observer in observers:
             analyzer = observer.analyzer
             with self._timed(analyzer.name):
@@ -187,6 +190,8 @@ class Trainer:
                 self.records.add(self.state.step, found)
             if analyzer.shows is not None and analyzer.shows in found:
                 self.shown[analyzer.shows] = found[analyzer.shows]
+        if random is not None:
+            restore_global_state(random)  # a network with dropout, say, draws from them
 
     def losses(self) -> dict[str, Any]:
         assert self.evaluation is not None

@@ -30,6 +30,8 @@ from pinn.core.objective import Objective
 from pinn.core.points import PointSet
 from pinn.core.progress import Silent
 from pinn.core.registry import Origin, Part, Registry, registry
+from pinn.core.reporting import page
+from pinn.core.reporting.drawing import Picture
 from pinn.core.view import View
 
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
@@ -109,6 +111,14 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(config, "registry", lambda: both)
 
     return add
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the figures of reports blank, but in tests marked `draws`: drawing takes seconds a run."""
+    if "draws" not in request.keywords:
+        blank = Picture('<svg xmlns="http://www.w3.org/2000/svg"></svg>', b"", b"")
+        monkeypatch.setattr(page, "picture", lambda title, height, draw: blank)
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def test_the_plugins_solution_satisfies_its_equations() -> None:
     assert exact_residuals(law, points).abs().max() < 1e-12
 
 
+@pytest.mark.draws
 def test_the_metric_is_measured_and_drawn(
     tmp_path: Path, offer: Callable[..., None], make_config: Callable[..., Config]
 ) -> None:

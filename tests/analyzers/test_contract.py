@@ -239,6 +239,7 @@ def test_its_figures_can_be_drawn(
             assert figure.axes
 
 
+@pytest.mark.draws
 def test_the_report_of_a_run_has_the_figures_of_all(
     trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from pinn.core.reporting.page import Gallery
 from pinn.core.schedule import Schedule
 from pinn.core.view import View
 
+pytestmark = pytest.mark.draws
+
 MakeConfig = Callable[..., Config]
 
 

@@ -26,6 +26,8 @@ from pinn.core.reporting.figures import Solution, loss, solution_drawings, solut
 from pinn.core.reporting.theme import DARK, LIGHT, WIDTH, inline, sequential, stylesheet, theme
 from pinn.core.reporting.ticks import log_ticks, number, shown, tick_labels
 
+pytestmark = pytest.mark.draws
+
 PHASES = (Span("fitting", 0, 150), Span("diffusion", 150, 900), Span("total diffusion", 900, 1000))
 
 

@@ -24,6 +24,8 @@ from pinn.core.rundir import RunDirectory
 from pinn.core.schedule import Schedule
 from pinn.core.view import View
 
+pytestmark = pytest.mark.draws
+
 MakeConfig = Callable[..., Config]
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
