@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from pinn.core.config import SHARED_OPTIONS
 from pinn.core.registry import Part
+from pinn.core.sections import SHARED_OPTIONS
 from pinn.core.structure import options
 
 Row = tuple[str, str, str, str]
