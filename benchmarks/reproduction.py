@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,23 +29,20 @@ SCALES = {"laptop": ROOT / "configs" / "laptop", "paper": ROOT / "configs"}
 PINN = "from pinn.core.cli import main; main()"
 
 
-def train(file: Path) -> int:
+def train(file: Path) -> None:
     """One run in a process of its own, on one core, with its output in a log beside its directory."""
     directory = load_config(file).directory
     directory.parent.mkdir(parents=True, exist_ok=True)
     one_core = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PINN, "run", str(file)]
-    with directory.with_suffix(".log").open("a") as log:
-        return subprocess.run(command, stdout=log, stderr=log, env=one_core, check=False).returncode
-
-
-def train_all(files: Sequence[Path], at_once: int) -> None:
-    with ThreadPoolExecutor(at_once) as pool:
-        for file, status in zip(files, pool.map(train, files), strict=True):
-            print(
-                f"{file.stem}: {'done' if status == 0 else f'ended with status {status}'}",
-                flush=True,
-            )
+    path = directory.with_suffix(".log")
+    with path.open("a") as log:
+        status = subprocess.run(
+            command, stdout=log, stderr=log, env=one_core, check=False
+        ).returncode
+    if status:
+        raise SystemExit(f"{file}: ended with status {status}; {path} says why")
+    print(f"{file.stem}: done", flush=True)
 
 
 def main() -> None:
@@ -56,7 +52,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
     files = [SCALES[options.scale] / f"{p}-{w}.toml" for p in PROBLEMS for w in WEIGHTINGS]
-    train_all(files, options.at_once)
+    with ThreadPoolExecutor(options.at_once) as pool:
+        list(pool.map(train, files))
     facts: dict[str, dict[str, Facts]] = {}
     figures = options.output / "reproduction"
     figures.mkdir(parents=True, exist_ok=True)

@@ -73,9 +73,9 @@ def _step(step: int | None) -> str:
 
 def _count(facts: Table, holds: Callable[[Facts], bool]) -> tuple[int, int, str]:
     """How many runs it holds for, of how many, and the names of the others."""
-    all_runs = {f"{p}, {w}": f for p, both in facts.items() for w, f in both.items()}
+    all_runs = {f"{NAMES[p]} ({w})": f for p, both in facts.items() for w, f in both.items()}
     others = [name for name, found in all_runs.items() if not holds(found)]
-    return len(all_runs) - len(others), len(all_runs), "; ".join(others)
+    return len(all_runs) - len(others), len(all_runs), ", ".join(others)
 
 
 def _verdict(number: int, of: int, others: str, remark: str = "") -> str:
@@ -123,11 +123,8 @@ def _middle(facts: Table) -> str:
 
 def _information(facts: Table) -> str:
     least = min(f.information[-1] for both in facts.values() for f in both.values())
-    counted = _count(facts, lambda f: f.information[-1] > 0.95)
-    return _verdict(
-        *counted,
-        f" that keep more than 95 % of log₂ N in the last layer; least {100 * least:.1f} %",
-    )
+    kept = f" (the last layer keeps more than 95 % of log₂ N; the least is {100 * least:.1f} %)"
+    return _verdict(*_count(facts, lambda f: f.information[-1] > 0.95), kept)
 
 
 FINDINGS: dict[str, Callable[[Table], str]] = {
