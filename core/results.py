@@ -35,9 +35,8 @@ def write_results(trainer: Trainer) -> None:
     except OSError as error:
         raise cannot_write(directory.path, error) from error
 
-    from pinn.core.reporting.report import (
-        write_report,  # only now: matplotlib takes its time to load
-    )
+    trainer.reporter.note("drawing the report")
+    from pinn.core.reporting.report import write_report  # now: matplotlib is slow to load
 
     write_report(directory, trainer.config, trainer.records)
 
