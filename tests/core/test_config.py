@@ -489,7 +489,7 @@ analyzers = st.lists(
             "every": st.integers(0, 999),
             "early_every": st.integers(0, 999),
             "early_steps": st.integers(0, 999),
-            "at": st.lists(st.integers(0, 999)),
+            "at": st.lists(st.integers(1, 999)),
         },
     ),
     max_size=3,
