@@ -87,8 +87,8 @@ def find_phases(
     plus a cost for every boundary is least: the most probable path of a Markov chain from left to right
     (Viterbi 1967). The share of signal S² / (S² + c²) is bounded: a spike weighs no more than any bin.
 
-    Where S stays below 1 in fitting, c is there a third of the level that it holds; where S stays above
-    1 throughout, c is halfway (in the logarithm) between its levels, if it falls and rises again.
+    Where S stays below 1 in fitting, c is there a third of the level that it holds; where S stays on one
+    side of 1 throughout, c is halfway (in the logarithm) between its levels, if it falls and rises again.
 
     A transition is kept if S differs across it by a factor of 3 in the median and chance hardly makes
     it: probability below 1e-5 in a rank-sum test (Mann & Whitney 1947), which takes measurement noise as
@@ -184,24 +184,27 @@ Candidate = tuple[str, int, int, int]
 
 def _candidates(trace: _Trace) -> list[Candidate]:
     """The transitions, before it is asked whether chance made them."""
-    if not trace.from_the_beginning:
-        return _transitions(_path(trace.levels, 1.0, (Part.FITTING, Part.DIFFUSION)))
-    path = _path(trace.levels, 1.0)
-    rise = int(np.argmax(path >= Part.FITTING)) if path[-1] >= Part.FITTING else len(path)
-    if (path == Part.FITTING).all():
-        found = _transitions(_path(trace.levels, _halfway(trace.levels)))
+    levels = trace.levels
+    start = START if trace.from_the_beginning else (Part.FITTING, Part.DIFFUSION)
+    path = _path(levels, 1.0, start)
+    if path[0] == path[-1] != Part.BEFORE:  # all on one side of c
+        found = _transitions(_path(levels, _halfway(levels), start))
         return found if len(found) == 2 else []
-    drop = _weaker_drop(trace.levels, rise) if rise else None
-    if drop is None:
+    if path[0] != Part.BEFORE:
         return _transitions(path)
-    begin, at = drop
-    found = [(DIFFUSION, begin, at, rise)]
-    if rise < len(path):
-        found.append((TOTAL_DIFFUSION, at, rise, rise + int((path == Part.FITTING).sum())))
-    return found
+    rise = int(np.searchsorted(path, Part.FITTING))
+    fitting = _weaker_fitting(levels, rise)
+    if fitting is None:
+        return _transitions(path)
+    begin, at = fitting
+    if rise == len(path):
+        boundary = _held(levels[begin:at]) / DROP
+        return _transitions(_path(levels, boundary, ends_fitting=BEGINS))
+    end = int(np.searchsorted(path, Part.DIFFUSION))  # what was taken for fitting is order regained
+    return [(DIFFUSION, begin, at, rise), (TOTAL_DIFFUSION, at, rise, end)]
 
 
-def _weaker_drop(levels: Floats, rise: int) -> tuple[int, int] | None:
+def _weaker_fitting(levels: Floats, rise: int) -> tuple[int, int] | None:
     """Bins in which an order below 1, before bin `rise`, begins and ends."""
     lowest = int(_running_median(levels[:rise]).argmin())
     for end in (lowest, rise):

@@ -160,10 +160,16 @@ def test_a_fitting_that_stays_below_one_is_seen() -> None:
     assert 9_000 < second < 12_000
 
 
-def test_levels_that_stay_above_one_are_told_apart() -> None:
+@pytest.mark.parametrize("levels", [(300, 3, 100), (0.8, 0.02, 0.5)])
+@pytest.mark.parametrize("begin", [2, 40])
+def test_levels_on_one_side_of_one_are_told_apart(
+    levels: tuple[float, float, float], begin: int
+) -> None:
     steps = paper_cadence(100_000)
-    ratio = noisy(three_phases(steps, 150, 10_000, (300, 3, 100)), 0.1, 0)
-    (_, first), (_, second) = summary(found(steps, ratio))
+    steps = steps[steps >= begin]
+    (_, first), (_, second) = summary(
+        found(steps, noisy(three_phases(steps, 150, 10_000, levels), 0.1, 0))
+    )
     assert 130 < first < 180
     assert 9_000 < second < 12_000
 
