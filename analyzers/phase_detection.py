@@ -87,8 +87,9 @@ def find_phases(
     plus a cost for every boundary is least: the most probable path of a Markov chain from left to right
     (Viterbi 1967). The share of signal S² / (S² + c²) is bounded: a spike weighs no more than any bin.
 
-    Where S stays below 1 in fitting, c is there a third of the level that it holds; where S stays on one
-    side of 1 throughout, c is halfway (in the logarithm) between its levels, if it falls and rises again.
+    Where S stays below 1 in fitting, c is there a third of the level that it holds; where S stays on
+    one side of 1 throughout, c is halfway (in the logarithm) between its levels, if it falls and rises
+    again.
 
     A transition is kept if S differs across it by a factor of 3 in the median and chance hardly makes
     it: probability below 1e-5 in a rank-sum test (Mann & Whitney 1947), which takes measurement noise as
