@@ -98,8 +98,9 @@ def find_phases(
     Args:
         steps, mean_norm, std_norm: (measurements,): optimizer step, ‖μ‖₂, ‖σ‖₂; in any order of steps.
             Measurements that are not finite are left out.
-        residual_order: (measurements,) φ_r of the weights, if known: where the gradients show no total
-            diffusion, a lasting rise of φ_r does, as in the authors' lid-driven cavity.
+        residual_order: (measurements,) φ_r of the weights, if known; NaN where it was not measured, for
+            which the newest value stands. Where the gradients show no total diffusion, a lasting rise
+            of φ_r does, as in the authors' lid-driven cavity.
     """
     found = np.asarray(mean_norm, float), np.asarray(std_norm, float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,7 +143,7 @@ class _Trace:
         numbers = np.floor(np.log10(at) * PER_DECADE + 1e-9).astype(np.int64)
         _, first, which = np.unique(numbers, return_index=True, return_inverse=True)
         levels = _medians(log_ratio, which, len(first))
-        orders = None if order is None else np.asarray(order, float)[chosen]
+        orders = None if order is None else _filled(np.asarray(order, float)[chosen])
         return cls(at, log_ratio, orders, which, first, levels)
 
     def __len__(self) -> int:
@@ -267,6 +268,12 @@ def _transitions(path: NDArray[np.int64]) -> list[Candidate]:
         if begin < at < end:
             found.append((to, int(begin), int(at), int(end)))
     return found
+
+
+def _filled(values: Floats) -> Floats:
+    """The newest value in place of NaN; NaN stays where there was none yet."""
+    places = np.where(np.isnan(values), 0, np.arange(len(values)))
+    return values[np.maximum.accumulate(places)]
 
 
 def _held(levels: Floats) -> float:

@@ -13,8 +13,8 @@ from pinn.analyzers.phase_detection import (
     FITTING,
     TOTAL_DIFFUSION,
     Phases,
-    find_phases,
 )
+from pinn.analyzers.traces import trace_of
 from pinn.core import Analyzer, Drawing, Span
 
 if TYPE_CHECKING:
@@ -27,18 +27,7 @@ WORDS = {FITTING: "fitting", DIFFUSION: "diffusion", TOTAL_DIFFUSION: "total dif
 
 def phases_of(records: Records) -> Phases:
     """The phases in the records of a run: of `snr`, and of `homogeneity` where it was measured."""
-    steps, mean = records.series("gradient_mean_norm")
-    _, std = records.series("gradient_std_norm")
-    return find_phases(steps, mean, std, _residual_order(records, steps))
-
-
-def _residual_order(records: Records, steps: Any) -> Any:
-    """φ_r at `steps`, the newest value that was measured by then; None if it was not measured."""
-    at, mean = records.series("weight_cell_mean")
-    _, rms = records.series("weight_cell_rms")
-    if not len(at) or not len(steps) or at[0] > steps[0]:
-        return None
-    return (mean / rms)[np.searchsorted(at, steps, side="right") - 1]
+    return trace_of(records.rows).phases()
 
 
 @frozen

@@ -22,18 +22,9 @@ def phases(trace: Path) -> None:
     TRACE is a CSV file with the columns step, gradient_mean_norm and gradient_std_norm (and, if known,
     weight_cell_mean and weight_cell_rms), the metrics.jsonl of a run, or its directory.
     """
-    from pinn.analyzers.phase_detection import find_phases
     from pinn.analyzers.traces import read_trace
 
-    found = read_trace(trace)
-    click.echo(
-        json.dumps(
-            as_document(
-                find_phases(found.steps, found.mean_norm, found.std_norm, found.residual_order)
-            ),
-            indent=2,
-        )
-    )
+    click.echo(json.dumps(as_document(read_trace(trace).phases()), indent=2))
 
 
 def as_document(found: Phases) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
@@ -184,7 +185,8 @@ class SignalToNoise(Analyzer):
             f"batches agree on where to go, below 1 they pull apart ({SOURCE}).",
             noisy=True,
         )
-        layers = [n for n in records.names if n.startswith("snr.") and n.endswith("weight")]
+        recorded = (name for row in records.rows for name in row)
+        layers = dict.fromkeys(n for n in recorded if re.fullmatch(r"snr\..*weight", n))
         yield Curves(
             name="snr-layers",
             title="The same ratio, weight matrix by weight matrix",
@@ -203,9 +205,17 @@ def _directional(tally: Moments) -> dict[str, float]:
     return {"snr.directional": found, "alignment": alignment(gradient_order(found))}
 
 
-def _in_order(names: Sequence[str]) -> list[str]:
-    """By the numbers in the names: 2 before 10."""
-    return sorted(names, key=lambda name: [(len(part), part) for part in name.split(".")])
+def _in_order(names: Collection[str]) -> list[str]:
+    """As they come, which is the order of the network, and 2 before 10 where only numbers differ."""
+    numbers = re.compile(r"\d+")
+    kinds = list(dict.fromkeys(numbers.sub("", name) for name in names))
+    return sorted(
+        names,
+        key=lambda name: (
+            kinds.index(numbers.sub("", name)),
+            [int(number) for number in numbers.findall(name)],
+        ),
+    )
 
 
 def _title(records: Records) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from pinn.analyzers.phase_detection import Phases, find_phases
 from pinn.core import PinnError
 
+CELLS = ("weight_cell_mean", "weight_cell_rms")
 NEEDED = ("step", "gradient_mean_norm", "gradient_std_norm")
 METRICS = "metrics.jsonl"
 
@@ -24,14 +27,17 @@ class Trace:
 
     Attributes:
         steps, mean_norm, std_norm: step, ‖μ‖₂, ‖σ‖₂ of the batch gradients.
-        residual_order: φ_r, the mean over the root mean square of the cell means of the weights; NaN
-            where it was not measured.
+        residual_order: φ_r, the mean over the root mean square of the cell means of the weights, the
+            newest since the measurement before; NaN if there is none.
     """
 
     steps: NDArray[np.float64]
     mean_norm: NDArray[np.float64]
     std_norm: NDArray[np.float64]
     residual_order: NDArray[np.float64]
+
+    def phases(self) -> Phases:
+        return find_phases(self.steps, self.mean_norm, self.std_norm, self.residual_order)
 
 
 def read_trace(path: Path) -> Trace:
@@ -59,13 +65,25 @@ def read_trace(path: Path) -> Trace:
     if missing:
         found = ", ".join(dict.fromkeys(str(name) for row in rows for name in row))
         raise PinnError(f"{path}: lacks {', '.join(missing)}; its columns are {found}")
-    measured = [row for row in rows if all(row.get(name) not in (None, "") for name in NEEDED)]
-    steps, mean, std = (_column(path, measured, name) for name in NEEDED)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        order = _column(path, measured, "weight_cell_mean") / _column(
-            path, measured, "weight_cell_rms"
-        )
-    return Trace(steps, mean, std, order)
+    return trace_of(rows, str(path))
+
+
+def trace_of(rows: Iterable[Mapping[str, Any]], source: str = "records") -> Trace:
+    """The trace in rows of quantities by name; `source` names them in messages.
+
+    Raises:
+        PinnError: a quantity is not a number.
+    """
+    columns: list[list[float]] = []
+    order = math.nan
+    for row in rows:
+        where = f"{source}: measurement {len(columns) + 1}"
+        mean, rms = (_number(where, row, name) for name in CELLS)
+        order = mean / rms if mean >= 0 and rms > 0 else order
+        if all(row.get(name) not in (None, "") for name in NEEDED):
+            columns.append([*(_number(where, row, name) for name in NEEDED), order])
+            order = math.nan
+    return Trace(*np.array(columns, dtype=float).reshape(-1, len(NEEDED) + 1).T)
 
 
 def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -77,17 +95,12 @@ def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             return
 
 
-def _column(path: Path, rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
+def _number(where: str, row: Mapping[str, Any], name: str) -> float:
     """NaN where there is nothing."""
-    values = np.full(len(rows), np.nan)
-    for place, row in enumerate(rows):
-        value = row.get(name)
-        if value in (None, ""):
-            continue
-        try:
-            values[place] = float(value)
-        except (TypeError, ValueError):
-            raise PinnError(
-                f"{path}: measurement {place + 1}: {name} is {value!r}, not a number"
-            ) from None
-    return values
+    value = row.get(name)
+    if value in (None, ""):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise PinnError(f"{where}: {name} is {value!r}, not a number") from None

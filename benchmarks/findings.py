@@ -9,7 +9,8 @@ import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import NDArray
 
-from pinn.analyzers.phase_detection import DIFFUSION, TOTAL_DIFFUSION, Phases, find_phases
+from pinn.analyzers.phase_detection import DIFFUSION, TOTAL_DIFFUSION, Phases
+from pinn.analyzers.traces import read_trace
 from pinn.core import Run
 
 Series = tuple[NDArray[Any], NDArray[Any]]
@@ -74,10 +75,7 @@ class Facts:
 
 def facts_of(run: Run) -> Facts:
     metrics = run.metrics()
-    steps, mean = metrics["gradient_mean_norm"]
-    _, std = metrics["gradient_std_norm"]
-    order = metrics["weight_cell_mean"][1] / metrics["weight_cell_rms"][1]
-    phases = find_phases(steps, mean, std, order)
+    phases = read_trace(run.path).phases()
     error_steps, errors = metrics["rel_l2"]
     begin, end, fall = steepest_fall(error_steps, errors)
     seconds = dict(run.summary["seconds"])

@@ -420,6 +420,13 @@ def test_the_title_says_how_it_ended(tmp_path: Any, last: float | None, said: st
     assert said in first.title
 
 
+def test_layers_with_names_stand_in_the_order_of_the_network(tmp_path: Any) -> None:
+    names = [f"snr.{n}.weight" for n in ("encoders.0", "encoders.1", "hidden.0", "output")]
+    _, layers = SignalToNoise().figures(records_of(tmp_path, dict.fromkeys(names, 1.0)))
+    assert not isinstance(layers, Drawing)
+    assert list(layers.quantities) == names
+
+
 def test_layers_stand_in_the_order_of_their_numbers(tmp_path: Any) -> None:
     names = [f"{i}.weight" for i in (1, 10, 3, 11, 2)]
     rows = [{"snr": 1.0, "snr.pde": 1.0} | {f"snr.{name}": 1.0 for name in names}]

@@ -86,6 +86,17 @@ def test_columns_are_read_as_they_are_named(tmp_path: Path) -> None:
     assert np.isnan(trace.residual_order[1])
 
 
+def test_a_residual_order_measured_between_belongs_to_the_next_measurement(tmp_path: Path) -> None:
+    records = Records(tmp_path / "metrics.jsonl")
+    gradient = {"gradient_mean_norm": 1.0, "gradient_std_norm": 2.0}
+    records.append(1, gradient)
+    records.append(2, {"weight_cell_mean": 0.6, "weight_cell_rms": 1.0})
+    records.append(3, gradient)
+    trace = read_trace(tmp_path / "metrics.jsonl")
+    assert trace.steps.tolist() == [1, 3]
+    np.testing.assert_array_equal(trace.residual_order, [np.nan, 0.6])
+
+
 def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     whole = read_trace(run)
