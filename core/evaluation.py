@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pinn.core.physics import residuals
 from pinn.core.problem import Problem, Reference
 from pinn.core.quantities import Quantities, named_tensors
+from pinn.core.unknowns import true_values, unknown_values
 
 GRID = {1: 1001, 2: 201, 3: 41, 4: 17}
 BATCH = 16384
@@ -34,7 +35,7 @@ def reference_solution(problem: Problem) -> Reference | None:
     shape = tuple(len(c) for c in coordinates.values())
     points = torch.from_numpy(Reference(coordinates, {}).points())
     places = {name: points[:, i] for i, name in enumerate(problem.domain.names)}
-    exact = problem.solution(Quantities(places, ()))
+    exact = problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
     if exact is None:
         return None
     named = named_tensors(exact, len(points), f"the solution of {problem.name}")
@@ -82,6 +83,7 @@ class Evaluator:
         self, module: torch.nn.Module, points: torch.Tensor
     ) -> dict[str, NDArray[np.float64]]:
         with torch.no_grad():
-            pieces = [self._law(module, piece) for piece in points.split(BATCH)]
+            unknowns = unknown_values(self.problem, dict(module.named_parameters()))
+            pieces = [self._law(module, piece, unknowns) for piece in points.split(BATCH)]
         values = torch.cat(pieces, 1).double().cpu().numpy()
         return dict(zip(self._law.names, values, strict=True))

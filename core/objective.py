@@ -11,11 +11,13 @@ from attrs import frozen
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from pinn.core.blame import by
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Weighting
 from pinn.core.physics import residuals
 from pinn.core.points import PointSet
 from pinn.core.problem import Problem
+from pinn.core.unknowns import unknown_values
 
 Parameters = Sequence[Tensor]
 Compile = Callable[..., Callable[..., Any]]
@@ -56,6 +58,7 @@ class Objective:
         factors: dict[str, float],
         chunk: int = 0,
     ) -> None:
+        self.problem = problem
         self.module = module
         self.weighting = weighting
         self.chunk = chunk
@@ -70,7 +73,7 @@ class Objective:
         names = [*self.equations.names, *self.conditions]
         if len(set(names)) < len(names):
             raise PinnError(
-                f"{problem.name}: equations and conditions share a name: {one_of(names)}"
+                f"{problem.name}{by(problem)}: equations and conditions share a name: {one_of(names)}"
             )
         for name in factors:
             if name not in names:
@@ -117,7 +120,8 @@ class Objective:
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """(equations, points)"""
-        return self.equations(self._network(parameters), points)
+        named = self._named(parameters)
+        return self.equations(self._network(named), points, unknown_values(self.problem, named))
 
     def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
         """Σ_k f_k mean_i of the contributions of these points, a scalar."""
@@ -135,8 +139,10 @@ class Objective:
         terms = self._condition_terms(parameters, tuple(conditions.values()))
         return torch.stack(terms).sum() if terms else parameters[0].new_zeros(())
 
-    def _network(self, parameters: Parameters) -> Callable[[Any], Any]:
-        named = dict(zip(self.parameter_names, parameters, strict=True))
+    def _named(self, parameters: Parameters) -> dict[str, Tensor]:
+        return dict(zip(self.parameter_names, parameters, strict=True))
+
+    def _network(self, named: dict[str, Tensor]) -> Callable[[Any], Any]:
         return lambda inputs: functional_call(self.module, named, (inputs,))
 
     def _interior_terms(self, found: Tensor, weights: Tensor) -> Tensor:
@@ -150,15 +156,18 @@ class Objective:
     ) -> list[Tensor]:
         if not conditions:
             return []
-        network = self._network(parameters)
+        named = self._named(parameters)
+        network, unknowns = self._network(named), unknown_values(self.problem, named)
         return [
-            self._factors[name] * (law(network, points) ** 2).mean(1).sum()
+            self._factors[name] * (law(network, points, unknowns) ** 2).mean(1).sum()
             for (name, law), points in zip(self.conditions.items(), conditions, strict=True)
         ]
 
-    def _updated(self, weights: Tensor, found: Tensor) -> Tensor:
+    def _updated(self, weights: Tensor, found: Tensor, points: Tensor) -> Tensor:
+        places = dict(zip(self.problem.domain.names, points.T, strict=True))
         with torch.no_grad():
-            return self.weighting.update(weights, found.detach()).expand(found.shape).clone()
+            updated = self.weighting.update_at(places, weights, found.detach())
+            return updated.expand(found.shape).clone()
 
     def _evaluate(
         self,
@@ -170,7 +179,7 @@ class Objective:
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
         found = self.interior_residuals(parameters, interior)
         if update and not self.weighting.static:
-            weights = self._updated(weights, found)
+            weights = self._updated(weights, found, interior)
         terms = self._interior_terms(found, weights)
         terms = torch.cat(
             [terms, *(t[None] for t in self._condition_terms(parameters, conditions))]
@@ -196,7 +205,7 @@ class Objective:
         pieces = points.interior.split(self.chunk)
         if update and not self.weighting.static:
             found = torch.cat([self._residuals(parameters, piece) for piece in pieces], 1)
-            weights = self._updated(weights, found)
+            weights = self._updated(weights, found, points.interior)
         terms: Tensor | float = 0.0
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []

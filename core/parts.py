@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 class Network(ABC):
+    """The function that is trained: from coordinates to fields."""
+
     name: ClassVar[str]
 
     @abstractmethod
@@ -37,6 +39,8 @@ class Network(ABC):
 
 
 class Sampler(ABC):
+    """Draws the points at which equations and conditions are enforced."""
+
     name: ClassVar[str]
 
     @abstractmethod
@@ -51,7 +55,10 @@ class Sampler(ABC):
 
 
 class Weighting(ABC):
-    """Weights λ of the interior points; the loss is mean((λ r)²)."""
+    """Weights λ of the interior points; the loss is mean((λ r)²).
+
+    A subclass has `update`, or `update_at` where it asks where the points are.
+    """
 
     name: ClassVar[str]
     static: ClassVar[bool] = False
@@ -61,12 +68,16 @@ class Weighting(ABC):
     def initial(self, count: int) -> Tensor:
         """Weights of `count` new points, (count,)."""
 
-    @abstractmethod
     def update(self, weights: Tensor, residuals: Tensor) -> Tensor:
         """New weights from the current weights and residuals, both (equations, points), detached.
 
         Whatever broadcasts to (equations, points) may be returned.
         """
+        raise NotImplementedError
+
+    def update_at(self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor) -> Tensor:
+        """The same, knowing the points: {coordinate: (points,)}. This is what training calls."""
+        return self.update(weights, residuals)
 
     def contributions(self, weights: Tensor, residuals: Tensor) -> Tensor:
         """What the loss is the mean of, (equations, points)."""
@@ -74,10 +85,15 @@ class Weighting(ABC):
 
 
 class Optimizer(ABC):
+    """Moves the parameters in a stage of training."""
+
     name: ClassVar[str]
 
     @abstractmethod
-    def build(self, parameters: Iterable[Parameter]) -> TorchOptimizer: ...
+    def build(self, parameters: Iterable[Parameter]) -> TorchOptimizer:
+        """A torch optimizer that keeps all it remembers in its state_dict; `step(closure)` may call the
+        closure, which leaves the gradient in `.grad` and returns the loss, as often as it likes.
+        """
 
     def learning_rate(self, step: int, steps: int) -> float | None:
         """The rate of step `step` = 0 … `steps` − 1 of the stage; None leaves it alone."""

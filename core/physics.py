@@ -8,14 +8,18 @@ from typing import Any
 import torch
 from attrs import frozen
 
+from pinn.core.blame import by, fault, where
 from pinn.core.errors import PinnError, one_of
 from pinn.core.jets import Functional, Jets, jets
 from pinn.core.problem import Problem
 from pinn.core.quantities import Forms, Quantities, named_tensors
 from pinn.core.series import coordinate
+from pinn.core.unknowns import start_values, true_values
 
 Network = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
+Unknowns = Mapping[str, torch.Tensor]
+"""Values of a problem's unknowns, scalars."""
 
 PROBE_POINTS = 3
 
@@ -35,11 +39,18 @@ class Residuals:
     names: tuple[str, ...]
     single: str | None = None
 
-    def __call__(self, network: Network, points: torch.Tensor) -> torch.Tensor:
-        """Residuals (len(names), n) of the network at points (n, dimension)."""
-        named = self.law(quantities(self.problem, network, points, self.jets))
+    def __call__(
+        self, network: Network, points: torch.Tensor, unknowns: Unknowns | None = None
+    ) -> torch.Tensor:
+        """Residuals (len(names), n) of the network at points (n, dimension).
+
+        Further columns of the points are measured values, one a residual, and are subtracted.
+        """
+        places, measured = points.tensor_split([self.problem.domain.dimension], 1)
+        named = self.law(quantities(self.problem, network, places, self.jets, unknowns))
         tensors = named_tensors(named, len(points), self.what, self.single)
-        return torch.stack(list(tensors.values()))
+        found = torch.stack(list(tensors.values()))
+        return found - measured.T if measured.shape[1] else found
 
 
 def residuals(
@@ -72,28 +83,34 @@ def residuals(
     )
     places = dict(zip(problem.domain.names, middle.T, strict=True))
     try:
-        found = law(Quantities(places, problem.fields, record))
+        start = start_values(problem, low)
+        found = law(Quantities(places, problem.fields, record, start))
         named = named_tensors(found, PROBE_POINTS, what, single)
         needed = jets(requests)
     except PinnError as error:
-        raise PinnError(f"{what}: {error}" if what not in str(error) else str(error)) from None
+        text = str(error) if what in str(error) else f"{what}: {error}"
+        raise PinnError(text + where(error, problem)) from None
     except Exception as error:
-        raise PinnError(f"{what} fail: {type(error).__name__}: {error}") from error
+        raise PinnError(f"{what} fail: {fault(error, problem)}") from error
     return Residuals(problem, law, what, needed, tuple(named), single)
 
 
 def _check_names(problem: Problem) -> None:
-    names = [*problem.domain.names, *problem.fields]
+    names = [*problem.domain.names, *problem.fields, *problem.unknowns()]
     for name in names:
         if names.count(name) > 1 or name == "d" or name.startswith("_"):
             raise PinnError(
-                f"{problem.name}: {name!r} cannot name a coordinate or field: names must differ, not "
-                'begin with "_", and not be "d", which is how q takes derivatives'
+                f"{problem.name}{by(problem)}: {name!r} cannot name a coordinate, field or unknown: "
+                'names must differ, not begin with "_", and not be "d", which is how q takes derivatives'
             )
 
 
 def quantities(
-    problem: Problem, network: Network, points: torch.Tensor, wanted: Jets
+    problem: Problem,
+    network: Network,
+    points: torch.Tensor,
+    wanted: Jets,
+    unknowns: Unknowns | None = None,
 ) -> Quantities:
     """q for the fields of a network at `points` (n, dimension), with derivatives."""
     names = problem.domain.names
@@ -107,26 +124,48 @@ def quantities(
         )
     series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
-    fields = problem.ansatz(Quantities(series, raw))
+    fields = problem.ansatz(Quantities(series, raw, unknowns=unknowns))
     if set(fields) != set(problem.fields):
         raise PinnError(
             f"the ansatz of {problem.name} must return the fields {one_of(problem.fields)}, "
-            f"not {one_of(fields)}"
+            f"not {one_of(fields)}{by(problem)}"
         )
-    return from_series(problem, {name: points[:, i] for i, name in enumerate(names)}, fields)
+    places = {name: points[:, i] for i, name in enumerate(names)}
+    return from_series(problem, places, fields, unknowns)
 
 
 def from_series(
-    problem: Problem, places: Mapping[str, torch.Tensor], fields: Mapping[str, Any]
+    problem: Problem,
+    places: Mapping[str, torch.Tensor],
+    fields: Mapping[str, Any],
+    unknowns: Unknowns | None = None,
 ) -> Quantities:
     """q for fields that are given as Taylor series."""
 
     def resolve(forms: Forms) -> torch.Tensor:
-        terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
+        try:
+            terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
+        except KeyError:
+            raise PinnError(
+                f"the equations of {problem.name} ask for another combination of derivatives than at "
+                f"first: {_written(problem, forms)}; a factor must be a number known beforehand, or a "
+                "tensor, but no float(…) of a tensor"
+            ) from None
         first = next(iter(places.values()))
         return sum(terms[1:], terms[0]) if terms else torch.zeros_like(first)
 
-    return Quantities(places, problem.fields, resolve)
+    return Quantities(places, problem.fields, resolve, unknowns)
+
+
+def _written(problem: Problem, forms: Forms) -> str:
+    """Such as "1 u_t + -0.1 u_xx"."""
+    names = problem.domain.names
+    terms = []
+    for field, form in forms.items():
+        for index, factor in form.items():
+            letters = "".join(name * degree for name, degree in zip(names, index, strict=True))
+            terms.append(f"{factor:g} {field}{'_' if letters else ''}{letters}")
+    return " + ".join(terms)
 
 
 def exact_residuals(law: Residuals, points: torch.Tensor) -> torch.Tensor:
@@ -134,11 +173,12 @@ def exact_residuals(law: Residuals, points: torch.Tensor) -> torch.Tensor:
     problem = law.problem
     names = problem.domain.names
     series = {name: coordinate(points[:, i], i, law.jets) for i, name in enumerate(names)}
-    fields = problem.solution(Quantities(series, ()))
+    true = true_values(problem, points)
+    fields = problem.solution(Quantities(series, (), unknowns=true))
     if fields is None:
         raise PinnError(f"{problem.name} has no exact solution")
     places = {name: points[:, i] for i, name in enumerate(names)}
     tensors = named_tensors(
-        law.law(from_series(problem, places, fields)), len(points), law.what, law.single
+        law.law(from_series(problem, places, fields, true)), len(points), law.what, law.single
     )
     return torch.stack(list(tensors.values()))

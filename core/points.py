@@ -7,16 +7,20 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from pinn.core.blame import by
 from pinn.core.config import Config
 from pinn.core.domain import Box, Face, Points
 from pinn.core.errors import PinnError
-from pinn.core.problem import Condition
+from pinn.core.problem import Condition, Measurements
 from pinn.core.randomness import numpy_generator
 
 
 @frozen
 class PointSet:
-    """Points as tensors (n, dimension): interior, and by the name of each condition."""
+    """Points as tensors (n, dimension): interior, and by the name of each condition.
+
+    Points of measurements have their values as further columns.
+    """
 
     interior: Tensor
     conditions: dict[str, Tensor]
@@ -26,8 +30,10 @@ def draw_points(config: Config, dtype: torch.dtype, device: torch.device) -> Poi
     """All points of a run at its start."""
     conditions = {}
     for condition in config.problem.conditions():
-        count = config.points.conditions(condition.name)
-        drawn = _on_faces(config, condition, count)
+        if isinstance(condition, Measurements):
+            drawn = condition.table(config.problem.domain)
+        else:
+            drawn = _on_faces(config, condition, config.points.conditions(condition.name))
         conditions[condition.name] = torch.as_tensor(drawn, dtype=dtype, device=device)
     stream = numpy_generator(config.run.seed, "sampling", 0)
     interior = _draw(config, config.problem.domain, config.points.options.interior, stream)
@@ -70,7 +76,7 @@ def _checked(config: Config, points: Points, shape: tuple[int, ...]) -> Points:
     points = np.asarray(points)
     if points.shape != shape:
         raise PinnError(
-            f"sampler {config.points.sampler.name!r} returned points of shape {points.shape}; "
-            f"expected {shape}"
+            f"sampler {config.points.sampler.name!r}{by(config.points.sampler)} returned points of "
+            f"shape {points.shape}; expected {shape}"
         )
     return points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,11 +12,16 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from pinn.core.domain import Box
+from pinn.core.errors import PinnError, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Residual = Callable[[Any], "Tensor | Mapping[str, Tensor]"]
+
+
+def _columns(table: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.asarray(column, np.float64).ravel() for name, column in table.items()}
 
 
 def _faces(on: str | Iterable[str]) -> tuple[str, ...]:
@@ -35,6 +41,82 @@ class Condition:
     name: str
     on: tuple[str, ...] = field(converter=_faces)
     residual: Residual
+
+
+@frozen(eq=False)
+class Measurements:
+    """Values known at points of the domain: data that the loss holds the fields to.
+
+    The residual is quantity − value at each point.
+
+    Args:
+        name: how configuration and records call it.
+        at: {coordinate: numbers (n,)}, every coordinate of the domain.
+        values: {quantity: numbers (n,)}; a quantity as `q` names it, so that slopes can be data: "u_x".
+    """
+
+    name: str
+    at: Mapping[str, NDArray[np.float64]] = field(converter=_columns)
+    values: Mapping[str, NDArray[np.float64]] = field(converter=_columns)
+
+    def residual(self, q: Any) -> Mapping[str, Tensor]:
+        """The quantities of which the values are subtracted."""
+        return {name: getattr(q, name) for name in self.values}
+
+    def table(self, domain: Box) -> NDArray[np.float64]:
+        """One row a point: its coordinates, then its values.
+
+        Raises:
+            PinnError: coordinates or lengths that do not fit, a number that is not finite, a point
+                outside of the domain.
+        """
+        what = f"measurements {self.name!r}"
+        if set(self.at) != set(domain.names):
+            raise PinnError(
+                f"{what} are at {one_of(self.at)}; the coordinates are {one_of(domain.names)}"
+            )
+        if not self.values:
+            raise PinnError(f"{what} have no values, as in values={{'u': …}}")
+        columns = {**{n: self.at[n] for n in domain.names}, **self.values}
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1 or not min(lengths.values()):
+            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise PinnError(
+                f"{what}: every column needs as many numbers, at least one; found {found}"
+            )
+        for name, column in columns.items():
+            if not np.isfinite(column).all():
+                raise PinnError(f"{what}: {name} has numbers that are not finite")
+        for name, (low, high) in domain.intervals.items():
+            outside = (self.at[name] < low) | (self.at[name] > high)
+            if outside.any():
+                first = self.at[name][outside][0]
+                raise PinnError(
+                    f"{what}: {name} = {first:g} is outside of the domain [{low:g}, {high:g}]"
+                )
+        return np.stack(list(columns.values()), axis=1)
+
+
+@frozen
+class Unknown:
+    """A number in the equations that training finds, read there as `q.<name>`.
+
+    Args:
+        start: its value before training.
+        positive: it is trained as its logarithm, so that it stays above 0 whatever its size.
+        true: its value, where a test problem knows it; recorded is how far training is off.
+    """
+
+    start: float
+    positive: bool = False
+    true: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not math.isfinite(self.start) or (self.positive and self.start <= 0):
+            raise PinnError(
+                f"Unknown(start={self.start!r}): expected a finite number"
+                + (" above 0, as it is positive" if self.positive else "")
+            )
 
 
 @frozen
@@ -75,8 +157,11 @@ class Problem(ABC):
     """
 
     name: ClassVar[str]
+    """How a configuration calls it."""
     fields: tuple[str, ...]
+    """Names of the unknown functions."""
     domain: Box
+    """What they are functions of."""
     grid: ClassVar[Mapping[str, int]] = {}
     """Points of the evaluation grid per coordinate, where the default will not do."""
 
@@ -84,9 +169,13 @@ class Problem(ABC):
     def equations(self, q: Any) -> Mapping[str, Tensor]:
         """The residual of each equation, by name."""
 
-    def conditions(self) -> Iterable[Condition]:
-        """Initial and boundary conditions that the loss enforces."""
+    def conditions(self) -> Iterable[Condition | Measurements]:
+        """Initial and boundary conditions and data that the loss enforces."""
         return ()
+
+    def unknowns(self) -> Mapping[str, Unknown]:
+        """Numbers in the equations that training finds, by name: `q.<name>`."""
+        return {}
 
     def ansatz(self, q: Any) -> Mapping[str, Any]:
         """The fields made from the network's outputs `q.<field>` so that conditions hold exactly."""

@@ -23,6 +23,7 @@ class Quantities:
         coordinates: by name, in the order of the domain.
         fields: by name.
         resolve: the value of a linear combination of derivatives; None where only fields are known.
+        unknowns: numbers that training finds, by name.
     """
 
     def __init__(
@@ -30,14 +31,18 @@ class Quantities:
         coordinates: Mapping[str, Any],
         fields: Mapping[str, Any] | Sequence[str],
         resolve: Resolve | None = None,
+        unknowns: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self._coordinates = coordinates
         self._fields = fields
         self._resolve = resolve
+        self._unknowns = unknowns or {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in self._unknowns:
+            return self._unknowns[name]
         if name in self._coordinates:
             return self._coordinates[name]
         if name in self._fields:
@@ -46,7 +51,7 @@ class Quantities:
             letters = name.removeprefix(f"{field}_")
             if letters not in (name, "") and all(letter in self._coordinates for letter in letters):
                 return self.d(field, *letters)
-        known = [*self._coordinates, *self._fields]
+        known = [*self._coordinates, *self._fields, *self._unknowns]
         example = "_".join([*self._fields][:1] + [*self._coordinates][:1])
         raise PinnError(
             f"the equations ask for {name!r}{nearest(name, known)}; coordinates are "

@@ -8,6 +8,7 @@ import torch
 from attrs import Factory, define, evolve
 from torch import Tensor
 
+from pinn.core.blame import by
 from pinn.core.config import Config
 from pinn.core.errors import PinnError
 from pinn.core.objective import Objective
@@ -18,6 +19,7 @@ from pinn.core.randomness import (
     seed_everything,
     torch_generator,
 )
+from pinn.core.unknowns import attach_unknowns
 
 
 @define
@@ -64,7 +66,7 @@ class State:
         self.module.load_state_dict(saved["module"])
         if saved["stage"] != self.stage:
             self.optimizer = build_optimizer(config, saved["stage"], self.module)
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_optimizer(self.optimizer, saved["optimizer"])
         self.points = PointSet(
             saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
         )
@@ -93,9 +95,17 @@ def build_module(config: Config, dtype: torch.dtype, device: torch.device) -> to
     """The network with its initial parameters."""
     seed_everything(config.run.seed)
     problem = config.problem
-    module = config.network.build(
+    network = config.network
+    module = network.build(
         problem.domain, problem.fields, torch_generator(config.run.seed, "initialisation")
     )
+    if not isinstance(module, torch.nn.Module):
+        raise PinnError(
+            f"what network {network.name!r}{by(network)} built is no torch.nn.Module: {module!r}"
+        )
+    if not [*module.parameters()]:
+        raise PinnError(f"what network {network.name!r}{by(network)} built has no parameters")
+    attach_unknowns(module, problem)
     return module.to(device=device, dtype=dtype)
 
 
@@ -114,16 +124,37 @@ def initial_memories(config: Config, interior: Tensor) -> dict[str, Tensor]:
 
 def initial_weights(config: Config, equations: int, interior: Tensor) -> Tensor:
     """(equations, points)"""
-    weights = config.weighting.initial(len(interior))
-    if weights.shape[-1:] != (len(interior),):
+    weighting = config.weighting
+    weights = weighting.initial(len(interior))
+    if not isinstance(weights, Tensor) or weights.shape[-1:] != (len(interior),):
+        shape = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else repr(weights)
         raise PinnError(
-            f"weighting {config.weighting.name!r} returned initial weights of shape "
-            f"{tuple(weights.shape)} for {len(interior)} points"
+            f"weighting {weighting.name!r}{by(weighting)} returned initial weights of {shape} for "
+            f"{len(interior)} points"
         )
     return weights.to(interior).expand(equations, -1).clone()
 
 
 def build_optimizer(config: Config, stage: int, module: torch.nn.Module) -> torch.optim.Optimizer:
-    return config.stages[stage].optimizer.build(
-        [parameter for parameter in module.parameters() if parameter.requires_grad]
-    )
+    part = config.stages[stage].optimizer
+    built = part.build([parameter for parameter in module.parameters() if parameter.requires_grad])
+    if not isinstance(built, torch.optim.Optimizer):
+        raise PinnError(
+            f"what optimizer {part.name!r}{by(part)} built is no torch.optim.Optimizer: {built!r}"
+        )
+    return built
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Give the optimizer this state, every tensor in the precision that it had.
+
+    `load_state_dict` alone converts it to that of the parameters: NAdam, which keeps a product in single
+    precision, would not go on as before in a run in double precision.
+    """
+    optimizer.load_state_dict(saved)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, kept in saved["state"].items():
+        state = optimizer.state[parameters[number]] if isinstance(number, int) else {}
+        for name, value in kept.items() if state else ():
+            if isinstance(value, Tensor) and value.dtype != state[name].dtype:
+                state[name] = value.to(state[name].device)

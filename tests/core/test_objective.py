@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pinn.core import PinnError
+from pinn.core import PinnError, Weighting
 from pinn.core.compilation import compile_lazily
 from pinn.core.objective import Evaluation
 from pinn.core.points import PointSet
@@ -133,6 +133,30 @@ def test_chunks_do_not_change_the_numbers(
         whole.evaluate(case.parameters, case.points, weights, update),
         close,
     )
+
+
+@frozen
+class Later(Weighting):
+    """Points of later times weigh more, and more so where the residual is large."""
+
+    name = "later"
+
+    def initial(self, count: int) -> Tensor:
+        return torch.zeros(count)
+
+    def update_at(self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor) -> Tensor:
+        return 0.5 * weights + points["t"] * residuals.abs()
+
+
+@pytest.mark.parametrize("chunk", [0, 4])
+def test_a_weighting_may_ask_where_the_points_are(
+    make_case: MakeCase, close: Close, chunk: int
+) -> None:
+    case = make_case()
+    before = some_weights(case, 1)
+    found = case.objective(Later(), chunk=chunk).evaluate(case.parameters, case.points, before)
+    r = case.residuals(case.points.interior)
+    close(found.weights, (0.5 * before + case.points.interior[:, 1] * r.abs()).detach())
 
 
 @pytest.mark.parametrize("chunk", [0, 4])

@@ -1,0 +1,51 @@
+"""Numbers in the equations that training finds: the parameters of inverse problems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pinn.core.problem import Problem
+
+PREFIX = "unknown_"
+"""Of their names among the parameters of the network's module: all that is trained is in one place."""
+
+
+def attach_unknowns(module: nn.Module, problem: Problem) -> None:
+    """Give the network the problem's unknowns as further parameters, at their start."""
+    for name, unknown in problem.unknowns().items():
+        start = math.log(unknown.start) if unknown.positive else float(unknown.start)
+        module.register_parameter(PREFIX + name, nn.Parameter(torch.tensor(start)))
+
+
+def unknown_values(problem: Problem, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The unknowns as equations see them, scalars; `parameters` are those of the module, by name."""
+    found = {}
+    for name, unknown in problem.unknowns().items():
+        trained = parameters[PREFIX + name]
+        found[name] = trained.exp() if unknown.positive else trained
+    return found
+
+
+def unknown_quantities(problem: Problem, parameters: Mapping[str, Tensor]) -> dict[str, float]:
+    """What is recorded: `unknown.<name>`, and its relative error where the true value is known."""
+    found: dict[str, float] = {}
+    for name, value in unknown_values(problem, parameters).items():
+        found[f"unknown.{name}"] = number = float(value.detach())
+        true = problem.unknowns()[name].true
+        if true is not None:
+            found[f"unknown.{name}.error"] = abs(number - true) / (abs(true) or 1.0)
+    return found
+
+
+def start_values(problem: Problem, like: Tensor) -> dict[str, Tensor]:
+    return {name: like.new_tensor(u.start) for name, u in problem.unknowns().items()}
+
+
+def true_values(problem: Problem, like: Tensor) -> dict[str, Tensor]:
+    """Of the unknowns whose true value is known."""
+    known = {n: u.true for n, u in problem.unknowns().items() if u.true is not None}
+    return {name: like.new_tensor(true) for name, true in known.items()}
