@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,29 @@ class Records:
         self.path = path
         self.rows: list[Record] = list(read(path)) if path.exists() else []
         self.unwritten = False
+        self.listeners: list[Callable[[Record], None]] = []
+        """Called with each line when it is written."""
+        self.sources: dict[str, str] = {}
+        """The analyzers that added the quantities, in this process."""
 
     def append(self, step: int, quantities: Mapping[str, Any]) -> None:
         """Add one line and write it."""
         self.add(step, quantities)
         self.write()
 
-    def add(self, step: int, quantities: Mapping[str, Any]) -> None:
+    def add(self, step: int, quantities: Mapping[str, Any], source: str | None = None) -> None:
         """Add to the line of this step, which `write` writes.
 
-        Numbers that are not finite become null, arrays become lists.
+        Numbers that are not finite become null, arrays become lists. `source` is the analyzer that
+        measured them, if one did.
         """
+        plain = {name: _plain(value) for name, value in quantities.items()}
         if not self.unwritten:
             self.rows.append({"step": step})
             self.unwritten = True
-        self.rows[-1].update((name, _plain(value)) for name, value in quantities.items())
+        self.rows[-1].update(plain)
+        if source is not None:
+            self.sources.update(dict.fromkeys(quantities, source))
 
     def write(self) -> None:
         """Append the line that was added, if there is one."""
@@ -48,6 +56,15 @@ class Records:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         self.unwritten = False
+        for listener in self.listeners:
+            listener(self.rows[-1])
+
+    def reopen(self) -> None:
+        """Go on with the last line, which was written already."""
+        last = self.rows[-1]
+        self.keep_until(last["step"] - 1)
+        self.rows.append(last)
+        self.unwritten = True
 
     def keep_until(self, step: int) -> None:
         """Forget what was recorded after `step`: resumed training measures it again."""
@@ -75,11 +92,13 @@ class Records:
         return {name: self.series(name) for name in self.names}
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The steps at which `name` was measured, and its values."""
+        """The steps at which `name` was measured, and its values.
+
+        Arrays are stacked, or are objects of the values where their shapes differ.
+        """
         found = [(row["step"], row[name]) for row in self.rows if name in row]
         steps = np.array([step for step, _ in found], dtype=np.int64)
-        values = np.array([math.nan if value is None else value for _, value in found])
-        return steps, values
+        return steps, _together([cell(value) for _, value in found])
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -89,6 +108,22 @@ def read(path: Path) -> Iterator[Record]:
             yield json.loads(line)
         except json.JSONDecodeError:
             return
+
+
+def cell(value: Any) -> Any:
+    """A recorded value as numbers: null is NaN, also in lists, which are arrays."""
+    if value is None:
+        return math.nan
+    return np.array(value, dtype=np.float64) if isinstance(value, list) else value
+
+
+def _together(cells: Sequence[Any]) -> np.ndarray:
+    if len({np.shape(one) for one in cells}) <= 1:
+        return np.array(cells)
+    objects = np.empty(len(cells), dtype=object)
+    for place, one in enumerate(cells):
+        objects[place] = one
+    return objects
 
 
 def _plain(value: Any) -> Any:

@@ -120,6 +120,31 @@ def test_series_of_what_is_measured_at_some_steps_only(path: Path) -> None:
     assert records.series("c")[0].size == 0
 
 
+def test_nulls_in_arrays_are_nan_and_arrays_may_change_their_shape(path: Path) -> None:
+    records = Records(path)
+    records.append(1, {"map": [[1.0, math.nan]], "values": [1.0, 2.0]})
+    records.append(2, {"map": [[3.0, 4.0]], "values": [[3.0], [math.inf]]})
+    _, maps = Records(path).series("map")
+    assert maps.dtype == np.float64
+    np.testing.assert_array_equal(maps, [[[1, math.nan]], [[3, 4]]])
+    _, values = Records(path).series("values")
+    np.testing.assert_array_equal(values[0], [1, 2])
+    np.testing.assert_array_equal(values[1], [[3], [math.nan]])
+
+
+def test_a_line_that_is_written_is_told(path: Path) -> None:
+    records, told = Records(path), []
+    records.listeners.append(told.append)
+    records.add(1, {"loss": 0.5})
+    assert not told
+    records.add(1, {"wind": 2.0}, "weather")
+    records.write()
+    records.write()
+    records.append(2, {"loss": 0.25})
+    assert told == lines(path) == records.rows
+    assert records.sources == {"wind": "weather"}
+
+
 def test_a_line_grows_until_it_is_written(path: Path) -> None:
     records = Records(path)
     records.write()
