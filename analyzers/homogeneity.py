@@ -83,20 +83,27 @@ class Homogeneity(Analyzer):
     def measure(self, view: View) -> Mapping[str, Any]:
         domain = view.problem.domain
         numbers = cell_numbers(_array(view.points.interior), domain.lower, domain.upper, self.cells)
-        count = self.cells**domain.dimension
+        occupied, numbers = np.unique(
+            numbers, return_inverse=True
+        )  # few of many, with many coordinates
+        count = len(occupied)
         size = _array(view.residuals.abs().sum(0))
-        followed = cell_means(_array(view.memories[self.name]), numbers, count)
         weights = [cell_means(_array(row), numbers, count) for row in view.weights]
         grid = f"{self.cells}cells"
-        return {
-            f"residual_order.rba.{grid}": order(followed),
+        found = {
             f"residual_order.weights.{grid}": order(np.concatenate(weights)),
             f"residual_order.residuals.{grid}": order(cell_means(size, numbers, count)),
             "residual_order.points": order(size),
             "residual_variation": variation(size),
             "residual_peak": peak(size),
-            "weight_cell_mean": float(np.nanmean(followed)),
-            "weight_cell_rms": float(np.sqrt(np.nanmean(followed**2))),
+        }
+        if self.name not in view.memories:  # a loop that is watched may not tell every step
+            return found
+        followed = cell_means(_array(view.memories[self.name]), numbers, count)
+        return found | {
+            f"residual_order.rba.{grid}": order(followed),
+            "weight_cell_mean": float(np.mean(followed)),
+            "weight_cell_rms": float(np.sqrt(np.mean(followed**2))),
         }
 
     def figures(self, records: Records) -> Iterable[Plot]:

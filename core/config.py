@@ -10,10 +10,11 @@ import tomli
 import tomli_w
 from attrs import evolve, frozen
 
+from pinn.core.blame import fault, where
 from pinn.core.errors import ConfigError, PinnError, nearest, one_of
 from pinn.core.overrides import override
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
-from pinn.core.problem import Problem
+from pinn.core.problem import Condition, Measurements, Problem
 from pinn.core.registry import registry
 from pinn.core.schedule import Schedule
 from pinn.core.sections import (
@@ -25,6 +26,9 @@ from pinn.core.sections import (
 )
 from pinn.core.structure import Faults, structure, unstructure
 from pinn.core.until import Until, parse_until
+
+WATCHED = "watched"
+"""The section of a `pinn.toml` that `pinn.core.watch` wrote."""
 
 
 @frozen
@@ -52,6 +56,10 @@ class Stage:
 class Observer:
     analyzer: Analyzer
     schedule: Schedule
+
+    def table(self) -> dict[str, Any]:
+        """As it stands in `[[analyzers]]`, every default written out."""
+        return _named(self.analyzer) | unstructure(self.schedule)
 
 
 @frozen
@@ -85,7 +93,7 @@ class Config:
             "points": points | unstructure(self.points.sampler),
             "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
             "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
-            "analyzers": [_named(o.analyzer) | unstructure(o.schedule) for o in self.observers],
+            "analyzers": [observer.table() for observer in self.observers],
         }
 
     def toml(self) -> str:
@@ -135,9 +143,30 @@ def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Con
     """The configuration that TOML tables describe; `source` names them in messages.
 
     Raises:
+        PinnError: they describe a loop that was only watched.
         ConfigError: everything that is wrong, one line each.
     """
+    if WATCHED in table:
+        raise PinnError(
+            f"{source}: describes a loop that was trained elsewhere and watched, so that it cannot be "
+            "trained here; `pinn report` and `pinn compare` show its directory"
+        )
     return _Reader(table, source).read()
+
+
+def parse_analyzers(
+    tables: Sequence[Mapping[str, Any]], source: str = "analyzers"
+) -> tuple[Observer, ...]:
+    """The analyzers that `[[analyzers]]` tables describe.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    reader = _Reader({"analyzers": list(tables)}, source)
+    observers = reader.observers()
+    reader.check()
+    assert observers is not None
+    return observers
 
 
 def parse_problem(name: str, options: Sequence[str] = ()) -> Problem:
@@ -192,14 +221,9 @@ class _Reader:
             self.part(f"[[optimizers]] {i + 1}", table, "optimizer")
             for i, table in enumerate(self.sections("optimizers"))
         ]
-        observed = [
-            self.part(f"[[analyzers]] {i + 1}", table, "analyzer")
-            for i, table in enumerate(self.sections("analyzers"))
-        ]
-        observers = [Observer(a, o.schedule(a.schedule)) for a, o in observed if a and o]
+        observers = self.observers()
         untils: list[Until | None] = []
-        if len(observers) == len(observed):
-            self.check_needs([observer.analyzer for observer in observers])
+        if observers is not None:
             events = [event for observer in observers for event in observer.analyzer.events]
             untils = [
                 self.until(f"[[optimizers]] {i + 1} until", options, events)
@@ -209,10 +233,7 @@ class _Reader:
             self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
         if not self.faults:
             self.check_names(problem, points, weights)
-        if self.part_missing:
-            self.faults += [f"may offer it, but is broken: {b}" for b in registry().broken]
-        if self.faults:
-            raise ConfigError(self.source, self.faults)
+        self.check()
         return Config(
             run=run,
             problem=problem,
@@ -221,8 +242,27 @@ class _Reader:
             weighting=weighting,
             factors=weights.factors,
             stages=tuple(Stage(*stage, u) for stage, u in zip(stages, untils, strict=True)),
-            observers=tuple(observers),
+            observers=tuple(observers or ()),
         )
+
+    def check(self) -> None:
+        """Raise what was found to be wrong."""
+        if self.part_missing:
+            self.faults += registry().suspects()
+        if self.faults:
+            raise ConfigError(self.source, self.faults)
+
+    def observers(self) -> tuple[Observer, ...] | None:
+        """None where one of them cannot be built."""
+        built = [
+            self.part(f"[[analyzers]] {i + 1}", table, "analyzer")
+            for i, table in enumerate(self.sections("analyzers"))
+        ]
+        found = tuple(Observer(a, o.schedule(a.schedule)) for a, o in built if a and o)
+        if len(found) < len(built):
+            return None
+        self.check_needs([observer.analyzer for observer in found])
+        return found
 
     def section(self, key: str, default: str | None = None, name: str = "name") -> dict[str, Any]:
         table = self.table.get(key, {})
@@ -311,21 +351,27 @@ class _Reader:
         self, problem: Problem, points: PointsOptions, weights: WeightingOptions
     ) -> None:
         try:
-            conditions = {}
+            conditions: dict[str, Condition] = {}
+            measured: list[str] = []
             for condition in problem.conditions():
-                if condition.name in conditions:
+                if condition.name in (*conditions, *measured):
                     raise PinnError(f"two conditions are called {condition.name!r}")
+                if isinstance(condition, Measurements):
+                    condition.table(problem.domain)
+                    measured.append(condition.name)
+                    continue
                 if not condition.on:
                     raise PinnError(f"condition {condition.name!r} is on no face")
                 conditions[condition.name] = condition
                 for face in condition.on:
                     problem.domain.face(face)
         except PinnError as error:
-            self.faults.append(f"[problem] {problem.name}: {error}")
+            self.faults.append(f"[problem] {problem.name}: {error}{where(error, problem)}")
             return
         except Exception as error:  # whatever the problem does wrong
-            cause = f"{type(error).__name__}: {error}"
-            self.faults.append(f"[problem] {problem.name}: its conditions fail: {cause}")
+            self.faults.append(
+                f"[problem] {problem.name}: its conditions fail: {fault(error, problem)}"
+            )
             return
         if isinstance(points.conditions, dict):
             self.same_names("[points.conditions]", points.conditions, conditions)

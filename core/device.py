@@ -36,3 +36,12 @@ def choose_device(name: str) -> torch.device:
 
 def number_format(precision: str) -> torch.dtype:
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """For people: which GPU, or how many threads of the CPU."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"CPU ({torch.get_num_threads()} threads)"
+    return str(device)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pinn.core.blame import failures
 from pinn.core.checkpoint import cannot_write, write_atomically
+from pinn.core.problem import Reference
+from pinn.core.rundir import RunDirectory
 from pinn.core.training import Trainer
 
 
@@ -18,9 +22,24 @@ def write_results(trainer: Trainer) -> None:
     Raises:
         TrainingError: a file cannot be written.
     """
-    directory, evaluator, state = trainer.directory, trainer.evaluator, trainer.state
-    predictions = evaluator.on_grid(state.module)
-    grid = evaluator.grid
+    directory, evaluator = trainer.directory, trainer.evaluator
+    write_predictions(directory, evaluator.grid, evaluator.on_grid(trainer.state.module))
+    write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
+
+    trainer.reporter.note("drawing the report")
+    from pinn.core.reporting.report import write_report  # now: matplotlib is slow to load
+
+    write_report(directory, trainer.config, trainer.records)
+
+
+def write_predictions(
+    directory: RunDirectory, grid: Reference, predictions: Mapping[str, NDArray[Any]]
+) -> None:
+    """Write the observables on the grid beside its reference, and their differences.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
     arrays: dict[str, NDArray[Any]] = dict(grid.coordinates)
     for name, value in predictions.items():
         arrays[name] = value
@@ -31,14 +50,8 @@ def write_results(trainer: Trainer) -> None:
     try:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(directory.predictions)
-        write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
     except OSError as error:
         raise cannot_write(directory.path, error) from error
-
-    trainer.reporter.note("drawing the report")
-    from pinn.core.reporting.report import write_report  # now: matplotlib is slow to load
-
-    write_report(directory, trainer.config, trainer.records)
 
 
 def _summary(trainer: Trainer) -> dict[str, Any]:
@@ -51,6 +64,11 @@ def _summary(trainer: Trainer) -> dict[str, Any]:
         "steps": state.step,
         "parameters": sum(p.numel() for p in state.module.parameters()),
         "final": {name: value for name, value in last.items() if not isinstance(value, list)},
+        "failures": {
+            o.analyzer.name: texts
+            for o in trainer.config.observers
+            if (texts := failures(o.analyzer.name, trainer.records))
+        },
         "seconds": seconds,
         "steps_per_second": state.step / training if training else None,
     }

@@ -7,17 +7,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
+from pinn.core.blame import blaming
 from pinn.core.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.core.config import Config
+from pinn.core.device import device_name
 from pinn.core.errors import PinnError
 from pinn.core.evaluation import Evaluator
+from pinn.core.frame import frame
 from pinn.core.prepare import prepare
 from pinn.core.progress import Reporter, Silent
 from pinn.core.records import Records
@@ -25,7 +28,12 @@ from pinn.core.results import write_results
 from pinn.core.rundir import RunDirectory
 from pinn.core.signals import stop_signals
 from pinn.core.state import State, initial_state
+from pinn.core.tensorboard import TensorBoard, check_installed
 from pinn.core.training import Trainer
+from pinn.core.watching.description import Watched
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def train(config: Config, reporter: Reporter | None = None) -> Run:
@@ -35,34 +43,47 @@ def train(config: Config, reporter: Reporter | None = None) -> Run:
 
     Raises:
         PinnError: the configuration or the directory is not usable.
-        TrainingError: the loss is not finite, or a file cannot be written.
+        TrainingError: the loss is not finite, a part of a plugin fails, or a file cannot be written.
     """
-    reporter = reporter or Silent()
+    with trained(config, reporter or Silent()) as trainer, blaming(lambda: trainer.state.step):
+        write_results(trainer)
+    return Run(RunDirectory(config.directory))
+
+
+@contextmanager
+def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
+    """As `train`, but writes no results; the directory is held until the end of the block."""
     directory = RunDirectory(config.directory)
+    if config.run.tensorboard:
+        check_installed()
     with directory.locked(), _notes_for_warnings(reporter):
         trainer = _trainer(config, directory, reporter)
+        board = TensorBoard(trainer) if config.run.tensorboard else None
         with stop_signals() as stop:
             reporter.begin(trainer.state.step, config.steps)
             try:
                 trainer.run(stop)
             finally:
                 reporter.end()
-        write_results(trainer)
-    return Run(directory)
+        yield trainer
+        if board is not None:
+            board.end()
 
 
 def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
     module, objective, evaluator = prepare(config)
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
-    state = initial_state(config, module, objective)
-    directory.claim(config, _device_name(device))
+    with blaming():
+        state = initial_state(config, module, objective)
+    directory.claim(config, device_name(device))
     saved, notes = directory.newest_state()
     records = Records(directory.metrics)
     for note in notes:
         reporter.note(note)
     if saved is not None:
-        _restore(state, saved, config, directory)
+        with blaming():
+            _restore(state, saved, config, directory)
     records.keep_until(state.step)
     count = sum(p.numel() for p in module.parameters())
     trainer = Trainer(config, state, objective, evaluator, directory, records, reporter)
@@ -71,7 +92,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         begun = f"all {state.step:,} steps are done already: nothing to train"
     reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
-        f"{_device_name(device)}, {config.run.precision}, {how}; {begun}"
+        f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
     )
     if compiles:
         batches = config.steps >= STEPS_THAT_PAY_FOR_BATCHES
@@ -94,12 +115,6 @@ def _unfitting(directory: RunDirectory, error: Exception) -> PinnError:
         f"{directory.checkpoints}: the checkpoint does not fit the configuration: {first}; a plugin "
         f"or this program has changed since. Set another directory, or delete {directory.path}"
     )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"CPU ({torch.get_num_threads()} threads)"
 
 
 @contextmanager
@@ -129,6 +144,8 @@ def open_run(directory: str | Path) -> Run:
 class Run:
     """A run that was trained, wholly or in part: its configuration, metrics and network.
 
+    Of a loop that was trained elsewhere and watched there is no network, only what was measured.
+
     >>> run = open_run("runs/allen-cahn")
     >>> steps, error = run.metrics()["rel_l2.u"]
     >>> run.predict(x=[0.0, 0.5], t=[1.0, 1.0])["u"]
@@ -137,7 +154,7 @@ class Run:
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         self.path = directory.path
-        self.config = directory.read_config()
+        self.config: Config | Watched = directory.read_config()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -158,6 +175,16 @@ class Run:
         """{quantity: (steps, values)}"""
         return Records(self._directory.metrics).arrays()
 
+    def frame(self) -> pandas.DataFrame:
+        """What was recorded as a table: one row a step, one column a quantity, NaN where not measured.
+
+        >>> open_run("runs/allen-cahn").frame()["rel_l2"].dropna().plot(loglog=True)
+
+        Raises:
+            PinnError: pandas is not installed.
+        """
+        return frame(Records(self._directory.metrics).rows)
+
     def network(self) -> torch.nn.Module:
         """The network with the parameters of the newest checkpoint."""
         return self._evaluated()[0]
@@ -174,7 +201,7 @@ class Run:
         Returns:
             {observable: array in the shape of the coordinates, (n,) for points}
         """
-        names = self.config.problem.domain.names
+        names = self._trained_here.problem.domain.names
         if points is None:
             if set(coordinates) != set(names):
                 raise PinnError(f"predict needs the coordinates {', '.join(names)}")
@@ -196,7 +223,8 @@ class Run:
         Raises:
             PinnError: the last stage is over because of its `until`.
         """
-        *stages, last = self.config.stages
+        config = self._trained_here
+        *stages, last = config.stages
         saved, _ = self._directory.newest_state()
         if more_steps and saved and saved["stage"] == len(stages) and saved["stage_over"]:
             raise PinnError(
@@ -205,13 +233,23 @@ class Run:
                 "with another `until`, or with a further stage, in another directory"
             )
         longer = evolve(last, options=evolve(last.options, steps=last.steps + more_steps))
-        return train(evolve(self.config, stages=(*stages, longer)), reporter)
+        return train(evolve(config, stages=(*stages, longer)), reporter)
+
+    @property
+    def _trained_here(self) -> Config:
+        if isinstance(self.config, Watched):
+            raise PinnError(
+                f"{self.path}: was trained elsewhere and watched: its network is not kept here, so that "
+                "it can neither be evaluated nor trained; metrics() and summary hold what was measured"
+            )
+        return self.config
 
     def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:
+        config = self._trained_here
         saved, _ = self._directory.newest_state()
         if saved is None:
             raise PinnError(f"{self.path}: has no checkpoint yet")
-        config = evolve(self.config, run=evolve(self.config.run, device="cpu"))
+        config = evolve(config, run=evolve(config.run, device="cpu"))
         module, _, evaluator = prepare(config)
         try:
             module.load_state_dict(saved["module"])

@@ -6,9 +6,9 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from filelock import FileLock, Timeout
 
 from pinn.core import checkpoint
 from pinn.core.checkpoint import CorruptCheckpoint, cannot_write, write_atomically
-from pinn.core.config import Config, parse_config
+from pinn.core.config import WATCHED, Config, parse_config
 from pinn.core.differences import differences
 from pinn.core.errors import PinnError, TrainingError
 from pinn.core.registry import registry
+from pinn.core.watching.description import Watched, parse_watched
 
 MAY_GROW = "steps"
 
@@ -36,7 +37,9 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.predictions = path / "predictions.npz"
         self.summary = path / "summary.json"
+        self.report = path / "report.html"
         self.figures = path / "figures"
+        self.tensorboard = path / "tensorboard"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -46,7 +49,7 @@ class RunDirectory:
             PinnError: another run holds it.
         """
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         lock = FileLock(self.path / ".lock", timeout=0)
@@ -74,6 +77,11 @@ class RunDirectory:
         """
         if self.config.exists():
             there = self._table()
+            if self.watched:
+                raise PinnError(
+                    f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
+                    "directory with --set run.directory=…, or delete this one"
+                )
             differing = differences(_comparable(there), _comparable(config.table()))
             if not _only_longer(there, config):
                 lines = "\n".join(f"  {difference}" for difference in differing)
@@ -81,10 +89,13 @@ class RunDirectory:
                     f"{self.path}: holds a run with another configuration:\n{lines}\n"
                     "set another directory with --set run.directory=…, or delete this one"
                 )
+        self.checkpoints.mkdir(exist_ok=True)
+        self.describe(config, environment(device, _names(config)))
+
+    def describe(self, config: Config | Watched, made_with: Mapping[str, Any]) -> None:
+        """Write `pinn.toml` and `environment.json`."""
         write_atomically(self.config, config.toml().encode())
-        write_atomically(
-            self.environment, json.dumps(environment(config, device), indent=2).encode()
-        )
+        write_atomically(self.environment, json.dumps(made_with, indent=2).encode())
 
     def newest_state(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest checkpoint that is whole, and a note on each newer one, which is set aside.
@@ -106,9 +117,16 @@ class RunDirectory:
             )
         return None, []
 
-    def read_config(self) -> Config:
+    @property
+    def watched(self) -> bool:
+        """Whether it is of a loop that was trained elsewhere."""
+        return self.config.exists() and WATCHED in self._table()
+
+    def read_config(self) -> Config | Watched:
         if not self.config.exists():
             raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
+        if self.watched:
+            return parse_watched(self._table(), str(self.config))
         return parse_config(self._table(), str(self.config)).in_directory(self.path)
 
     def _table(self) -> dict[str, Any]:
@@ -123,7 +141,7 @@ class RunDirectory:
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:
     """Without what does not change the numbers."""
-    free = ("directory", "checkpoint")
+    free = ("directory", "checkpoint", "tensorboard")
     run = {key: value for key, value in table.get("run", {}).items() if key not in free}
     return {**table, "run": run}
 
@@ -140,23 +158,36 @@ def _only_longer(there: dict[str, Any], config: Config) -> bool:
     return not differences({**old, "optimizers": longer}, new)
 
 
-def environment(config: Config, device: str) -> dict[str, Any]:
-    """Versions, plugins, device and the git commit, for `environment.json`."""
+def environment(device: str, parts: Collection[str], *frameworks: str) -> dict[str, Any]:
+    """Versions, plugins, device and the git commit, for `environment.json`.
+
+    Args:
+        parts: names of the parts that are used.
+        frameworks: distributions whose versions matter besides.
+    """
     libraries = (
-        "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2"
+        "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2",
+        *frameworks,
     )  # fmt: skip
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "device": device,
-        "versions": {name: version(name) for name in libraries},
+        "versions": {name: _version(name) for name in libraries},
         "plugins": {
             f"{part.kind} {part.name}": str(part.origin)
             for part in registry().parts()
-            if part.name in _names(config)
+            if part.name in parts
         },
         "git_commit": _git_commit(),
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def _names(config: Config) -> set[str]:

@@ -24,6 +24,7 @@ class RunOptions:
     )
     checkpoint: int = option(1000, "steps between checkpoints", at_least(1))
     record: int = option(100, "steps between records of the loss", at_least(1))
+    tensorboard: bool = option(False, "write what is recorded to RUN/tensorboard/, for TensorBoard")
 
 
 @frozen

@@ -11,15 +11,19 @@ from typing import Any
 import torch
 
 from pinn.core import checkpoint
+from pinn.core.blame import blaming, by
 from pinn.core.config import Config, Observer
 from pinn.core.errors import PinnError, TrainingError, nearest, one_of
 from pinn.core.evaluation import Evaluator
+from pinn.core.measuring import measured
 from pinn.core.objective import Evaluation, Objective
+from pinn.core.parts import Analyzer
 from pinn.core.progress import Reporter
 from pinn.core.randomness import global_state, restore_global_state
 from pinn.core.records import Records
 from pinn.core.rundir import RunDirectory
 from pinn.core.state import State
+from pinn.core.unknowns import unknown_quantities
 from pinn.core.view import View
 
 WALL = 1e30
@@ -63,20 +67,26 @@ class Trainer:
     def run(self, stop: Callable[[], bool]) -> None:
         """Train until every stage is done or `stop` says so; either way the end is saved."""
         while not self.done and not stop():
-            if self.stage_done:
-                self.state.next_stage(self.config)
-            if self._due(self.config.points.options.redraw):
-                self.state.redraw(self.config, self.view().residuals)
-                self.reporter.note(f"step {self.state.step}: new points; their weights start again")
-            with self._timed("training"):
-                self.step()
+            with blaming(lambda: self.state.step):
+                self.advance()
             assert self.evaluation is not None
-            self.follow(self.evaluation.residuals)
-            self.observe()
             self.reporter.step(self.state.step, float(self.evaluation.loss), self.shown)
             if self._due(self.config.run.checkpoint) or self.stage_done:
                 self.save()
         self.save()
+
+    def advance(self) -> None:
+        """Go on by one step, with a new stage or new points where they are due, and observe it."""
+        if self.stage_done:
+            self.state.next_stage(self.config)
+        if self._due(self.config.points.options.redraw):
+            self.state.redraw(self.config, self.view().residuals)
+            self.reporter.note(f"step {self.state.step}: new points; their weights start again")
+        with self._timed("training"):
+            self.step()
+        assert self.evaluation is not None
+        self.follow(self.evaluation.residuals)
+        self.observe()
 
     def step(self) -> None:
         """One optimizer step: residuals → weights → loss → gradient → parameters."""
@@ -88,7 +98,12 @@ class Trainer:
                 group["lr"] = rate
         self.evaluation = None
         state.optimizer.step(self.closure)  # type: ignore[arg-type]
-        assert self.evaluation is not None
+        if self.evaluation is None:
+            optimizer = stage.optimizer
+            raise PinnError(
+                f"optimizer {optimizer.name!r}{by(optimizer)} made a step without calling the closure "
+                "that it is given, which computes loss and gradient"
+            )
         state.weights = self.evaluation.weights
         state.step += 1
         state.stage_step += 1
@@ -180,18 +195,24 @@ class Trainer:
 
     def measure(self, observers: Sequence[Observer], view: View) -> None:
         """Record what these analyzers find, and leave the random generators as they were."""
-        random = global_state() if observers else None
-        for observer in observers:
-            analyzer = observer.analyzer
-            with self._timed(analyzer.name):
-                found = analyzer.measure(view)
-            self.measured.add(analyzer.name)
-            if found:
-                self.records.add(self.state.step, found)
-            if analyzer.shows is not None and analyzer.shows in found:
-                self.shown[analyzer.shows] = found[analyzer.shows]
-        if random is not None:
+        if not observers:
+            return
+        random = global_state()
+        try:
+            for observer in observers:
+                self.ask(observer.analyzer, view)
+        finally:
             restore_global_state(random)  # a network with dropout, say, draws from them
+
+    def ask(self, analyzer: Analyzer, view: View) -> None:
+        """Record what this one finds, or that it fails: the training goes on."""
+        with self._timed(analyzer.name):
+            found = measured(analyzer, view, self.records, self.reporter)
+        if found is None:
+            return
+        self.measured.add(analyzer.name)
+        if analyzer.shows is not None and analyzer.shows in found:
+            self.shown[analyzer.shows] = found[analyzer.shows]
 
     def losses(self) -> dict[str, Any]:
         assert self.evaluation is not None
@@ -203,6 +224,7 @@ class Trainer:
             "loss.unweighted": self.unweighted_loss(),
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
+            **unknown_quantities(self.config.problem, dict(self.state.module.named_parameters())),
         }
 
     def unweighted_loss(self) -> float:
@@ -243,6 +265,8 @@ class Trainer:
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
         begin = time.perf_counter()
-        yield
-        elapsed = time.perf_counter() - begin
-        self.state.seconds[name] = self.state.seconds.get(name, 0.0) + elapsed
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - begin
+            self.state.seconds[name] = self.state.seconds.get(name, 0.0) + elapsed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,9 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinn.core.evaluation import Evaluator
-from pinn.core.hidden_layers import hidden_layers
-from pinn.core.objective import Objective
+from pinn.core.hidden_layers import Forward, hidden_layers
 from pinn.core.points import PointSet
 from pinn.core.problem import Problem, Reference
 from pinn.core.randomness import torch_generator
@@ -39,6 +37,49 @@ class BatchGradients:
     conditions: tuple[Tensor, ...]
 
 
+class Losses(Protocol):
+    """What a view needs to know of a loss: a run's `Objective`, or a loop that trains elsewhere.
+
+    Parameters are those of the module that are trained, in its order.
+    """
+
+    @property
+    def module(self) -> torch.nn.Module: ...
+
+    @property
+    def parameter_names(self) -> Sequence[str]: ...
+
+    @property
+    def chunk(self) -> int:
+        """Points that are handled at once; 0: all."""
+
+    @property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]: ...
+
+    def interior_residuals(self, parameters: Sequence[Tensor], points: Tensor) -> Tensor:
+        """(equations, n) at points (n, dimension)."""
+
+    @property
+    def batch_gradients(self) -> Callable[..., tuple[Tensor, ...]]:
+        """(parameters, points (batches, n, dimension), weights (batches, equations, n)) → gradients.
+
+        Of Σ_k mean_i of the interior part of the loss: (batches, *shape), one tensor a parameter.
+        """
+
+    def condition_loss(self, parameters: Sequence[Tensor], conditions: dict[str, Tensor]) -> Tensor:
+        """The rest of the loss, a scalar."""
+
+
+class Predictions(Protocol):
+    """What a view needs to know of the solution."""
+
+    @property
+    def reference(self) -> Reference | None: ...
+
+    def on_grid(self, module: torch.nn.Module) -> dict[str, NDArray[np.float64]]:
+        """{observable: array in the shape of the reference}"""
+
+
 class View:
     """A lazy notebook of one step, after the optimizer moved and with the weights of that step.
 
@@ -50,14 +91,15 @@ class View:
         self,
         step: int,
         problem: Problem,
-        objective: Objective,
+        objective: Losses,
         points: PointSet,
         weights: Tensor,
         memories: Mapping[str, Tensor],
         optimizer: torch.optim.Optimizer,
-        evaluator: Evaluator,
+        evaluator: Predictions,
         records: Records,
         seed: int,
+        forward: Forward | None = None,
     ) -> None:
         self.step = step
         self.problem = problem
@@ -69,6 +111,7 @@ class View:
         self._objective = objective
         self._evaluator = evaluator
         self._seed = seed
+        self._forward = forward
         self._batch_gradients: dict[tuple[int, bool], BatchGradients] = {}
 
     @property
@@ -84,9 +127,10 @@ class View:
     def residuals(self) -> Tensor:
         """(equations, points), of the current parameters."""
         with torch.no_grad():
-            return self._objective.interior_residuals(
-                tuple(self.parameters.values()), self.points.interior
+            found = self._objective.interior_residuals(
+                self._objective.parameters, self.points.interior
             )
+        return found.detach()
 
     @property
     def reference(self) -> Reference | None:
@@ -113,7 +157,7 @@ class View:
     @cached_property
     def activations(self) -> dict[str, Tensor]:
         """The hidden layers at the interior points: {"layer1": (n, width), …}, from the input on."""
-        return hidden_layers(self.module, self.points.interior)
+        return hidden_layers(self.module, self.points.interior, self._forward)
 
     @cached_property
     def reference_at_points(self) -> dict[str, NDArray[np.float64]] | None:
@@ -149,7 +193,7 @@ class View:
 
     @cached_property
     def _condition_gradient(self) -> tuple[Tensor, ...]:
-        wanted = tuple(p.clone().requires_grad_() for p in self.parameters.values())
+        wanted = self._objective.parameters
         loss = self._objective.condition_loss(wanted, self.points.conditions)
         if not loss.requires_grad:
             return tuple(torch.zeros_like(p) for p in wanted)

@@ -7,10 +7,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pinn.core.blame import failures, fault
 from pinn.core.config import Config
 from pinn.core.parts import Analyzer
 from pinn.core.plots import Plot, Span
 from pinn.core.records import Records
+from pinn.core.watching.description import Watched
 
 
 @frozen
@@ -29,13 +31,13 @@ class Chapter:
     faults: list[str] = field(factory=list)
 
 
-def chapters(config: Config, records: Records) -> list[Chapter]:
+def chapters(config: Config | Watched, records: Records) -> list[Chapter]:
     """One per analyzer of the run, in order."""
     return [_chapter(observer.analyzer, records) for observer in config.observers]
 
 
 def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
-    faults: list[str] = []
+    faults = failures(analyzer.name, records)
 
     def asked(method: str) -> list[Any]:
         found = []
@@ -43,13 +45,8 @@ def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
             for item in getattr(analyzer, method)(records):
                 found.append(item)
         except Exception as error:  # whatever a plugin does, the others are shown
-            faults.append(f"{method}(): {fault(error)}")
+            faults.append(f"{method}(): {fault(error, analyzer)}")
         return found
 
     about = (type(analyzer).__doc__ or "").strip().split("\n")[0]
     return Chapter(analyzer.name, about, asked("figures"), asked("spans"), faults)
-
-
-def fault(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

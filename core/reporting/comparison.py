@@ -14,11 +14,13 @@ from pinn.core.plots import Curves
 from pinn.core.records import Records
 from pinn.core.reporting.chapters import Chapter, chapters
 from pinn.core.reporting.curves import HEIGHT, Line, draw_curves, line
-from pinn.core.reporting.figures import loss
+from pinn.core.reporting.figures import loss, unknowns
 from pinn.core.reporting.page import Exhibit, Gallery, write_page
-from pinn.core.reporting.report import caption, results, stages
+from pinn.core.reporting.report import caption, results
+from pinn.core.reporting.subject import subject
 from pinn.core.reporting.ticks import shown
 from pinn.core.rundir import RunDirectory
+from pinn.core.watching.description import Watched
 
 NOT_REACHED = "not reached"
 TRAINING, PER_STEP = "seconds of training", "seconds per step"
@@ -32,14 +34,15 @@ class Compared:
 
     label: str
     place: int
-    config: Config
+    config: Config | Watched
     records: Records
     chapters: list[Chapter]
 
     @property
     def curves(self) -> dict[str, Curves]:
         found: dict[str, Curves] = {}
-        for plot in (loss(self.records), *(p for c in self.chapters for p in c.plots)):
+        own = loss(self.records), *unknowns(self.records)
+        for plot in (*own, *(p for c in self.chapters for p in c.plots)):
             if isinstance(plot, Curves):
                 found.setdefault(plot.name, plot)
         return found
@@ -91,7 +94,7 @@ def compare(paths: Sequence[Path], page: Path) -> Comparison:
     write_page(
         page,
         "compare.html",
-        runs=[(run.label, run.place % 6 + 1, _sentence(run.config)) for run in runs],
+        runs=[(run.label, run.place % 6 + 1, subject(run.config).sentence) for run in runs],
         rows=rows,
         exhibits=exhibits,
         faults=[f"{r.label}, {c.name}: {f}" for r in runs for c in r.chapters for f in c.faults],
@@ -183,9 +186,3 @@ def _line(run: Compared, curves: Curves) -> Line | None:
         return None
     return line(run.records, next(iter(curves.quantities)), run.label, run.place, curves.log)
 
-
-def _sentence(config: Config) -> str:
-    return (
-        f"{config.problem.name}; {config.network.name}; {config.weighting.name} weights; "
-        f"{stages(config)}"
-    )

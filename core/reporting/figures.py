@@ -39,6 +39,32 @@ def loss(records: Records) -> Curves:
     )
 
 
+def unknowns(records: Records) -> Iterator[Curves]:
+    """What an inverse problem found, and how far off it is where the truth is known."""
+    labels = {n: n.removeprefix("unknown.") for n in records.names if n.startswith("unknown.")}
+    errors = {
+        n: label.removesuffix(".error") for n, label in labels.items() if label.endswith(".error")
+    }
+    values = {n: label for n, label in labels.items() if n not in errors}
+    if values:
+        yield Curves(
+            name="unknowns",
+            title="Unknowns of the problem",
+            quantities=values,
+            ylabel="value",
+            caption="Numbers in the equations that are found together with the solution.",
+            log=False,
+        )
+    if errors:
+        yield Curves(
+            name="unknown-errors",
+            title="Error of the unknowns",
+            quantities=errors,
+            ylabel="relative error",
+            caption="|found − true| / |true|.",
+        )
+
+
 @frozen(eq=False)
 class Solution:
     """One observable on the evaluation grid.

@@ -12,15 +12,18 @@ from zipfile import BadZipFile
 import numpy as np
 from attrs import field, frozen
 
+from pinn.core.blame import fault
 from pinn.core.config import Config
 from pinn.core.errors import PinnError, TrainingError
 from pinn.core.plots import Drawing, Plot, Span
 from pinn.core.records import Records
-from pinn.core.reporting.chapters import Chapter, chapters, fault
+from pinn.core.reporting.chapters import Chapter, chapters
 from pinn.core.reporting.curves import HEIGHT, draw_curves, draw_over_steps, lines
-from pinn.core.reporting.figures import loss, solution_drawings, solutions
+from pinn.core.reporting.figures import loss, solution_drawings, solutions, unknowns
 from pinn.core.reporting.page import Exhibit, Gallery, write_page
+from pinn.core.reporting.subject import subject
 from pinn.core.rundir import RunDirectory
+from pinn.core.watching.description import Watched
 
 ABOUT = (
     "What the network learned, beside the reference where there is one, and how its loss fell. "
@@ -48,25 +51,29 @@ def report(path: str | Path) -> Path:
     return write_report(directory, config, Records(directory.metrics))
 
 
-def write_report(directory: RunDirectory, config: Config, records: Records) -> Path:
+def write_report(directory: RunDirectory, config: Config | Watched, records: Records) -> Path:
     """Write `report.html`, and its figures as PDF and PNG in `figures/`."""
     told = chapters(config, records)
     spans = [span for chapter in told for span in chapter.spans]
+    summary, environment = _json(directory.summary), _json(directory.environment)
+    about = subject(config, summary.get("parameters"), environment.get("device"))
     easel = Easel(Gallery(directory.figures), records, spans)
     own = easel.section(
-        Chapter("Solution and loss", ABOUT, [*_solution(directory, config), loss(records)])
+        Chapter(
+            "Solution and loss",
+            ABOUT,
+            [*_solution(directory, about.coordinates), loss(records), *unknowns(records)],
+        )
     )
     sections = [own, *map(easel.section, told)]
-    summary, environment = _json(directory.summary), _json(directory.environment)
     seconds = summary.get("seconds") or {"training": records.last("seconds") or 0.0}
-    path = directory.path / "report.html"
     write_page(
-        path,
+        directory.report,
         "report.html",
-        config=config,
+        about=about,
         complete=bool(summary.get("complete")),
         steps=records.rows[-1]["step"] if records.rows else 0,
-        facts=_facts(directory, config, summary, environment),
+        facts=[("Run", directory.path.resolve().name), *about.facts],
         results=results(config, records),
         phases=[(chapter.name, chapter.spans) for chapter in told if chapter.spans],
         sections=[s for s in sections if s.exhibits or s.faults],
@@ -75,7 +82,7 @@ def write_report(directory: RunDirectory, config: Config, records: Records) -> P
         toml=directory.config.read_text(encoding="utf-8"),
         environment=json.dumps(environment, indent=2, ensure_ascii=False),
     )
-    return path
+    return directory.report
 
 
 class Easel:
@@ -122,39 +129,15 @@ def caption(text: str, noisy: bool) -> str:
     return f"{text} Dots: measurements. Line: their running median.".strip() if noisy else text
 
 
-def results(config: Config, records: Records) -> list[tuple[str, str, Any]]:
+def results(config: Config | Watched, records: Records) -> list[tuple[str, str, Any]]:
     """(quantity, who measured it, final value): the loss, and what each analyzer shows."""
     shows = [(o.analyzer.shows, o.analyzer.name) for o in config.observers if o.analyzer.shows]
     recorded = set(records.names)
+    unknown = [(name, "unknown") for name in records.names if name.startswith("unknown.")]
     return [
         (name, who, records.last(name))
-        for name, who in [("loss.unweighted", "loss"), *shows]
+        for name, who in [("loss.unweighted", "loss"), *unknown, *shows]
         if name in recorded
-    ]
-
-
-def stages(config: Config) -> str:
-    """ "adam (1,500 steps), then lbfgs (700 steps)" """
-    return ", then ".join(f"{s.optimizer.name} ({s.steps:,} steps)" for s in config.stages)
-
-
-def _facts(
-    directory: RunDirectory,
-    config: Config,
-    summary: Mapping[str, Any],
-    environment: Mapping[str, Any],
-) -> list[tuple[str, str]]:
-    points = f"{config.points.options.interior:,} ({config.points.sampler.name})"
-    parameters = summary.get("parameters")
-    size = f" ({parameters:,} parameters)" if parameters else ""
-    device = environment.get("device", config.run.device)
-    return [
-        ("Run", directory.path.resolve().name),
-        ("Network", config.network.name + size),
-        ("Points", points),
-        ("Weighting", config.weighting.name),
-        ("Optimizers", stages(config)),
-        ("Device", f"{device}, {config.run.precision}"),
     ]
 
 
@@ -168,13 +151,13 @@ def _costs(seconds: Mapping[str, float]) -> list[tuple[str, float, str]]:
     ]
 
 
-def _solution(directory: RunDirectory, config: Config) -> Iterable[Plot]:
+def _solution(directory: RunDirectory, coordinates: Sequence[str]) -> Iterable[Plot]:
     if not directory.predictions.exists():
         return []
     try:
         with np.load(directory.predictions) as file:
             arrays = dict(file)
-        return list(solution_drawings(solutions(list(config.problem.domain.names), arrays)))
+        return list(solution_drawings(solutions(list(coordinates), arrays)))
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise PinnError(f"{directory.predictions}: cannot be read: {fault(error)}") from None
 

@@ -1,0 +1,1 @@
+"""Analyzers for loops that are trained elsewhere."""
