@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-slow lint wheel-test reproduce clean
+.PHONY: run test test-slow lint docs links wheel-test reproduce clean
 
 run: $(VENV)/installed
 	$(BIN)/pinn run pinn.toml
@@ -18,12 +18,18 @@ test-slow: $(VENV)/installed
 reproduce: $(VENV)/installed
 	$(BIN)/python -m benchmarks.reproduction
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/installed links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The folders under the names that they are imported by, for what reads the source.
+links:
 	mkdir -p build/types/pinn
 	for room in core plugins problems analyzers; do ln -sfn ../../../$$room build/types/pinn/$$room; done
-	$(BIN)/mypy
 
 wheel-test: $(VENV)/installed
 	PYTHON=$(BIN)/python bash .ci/test-wheel

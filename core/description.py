@@ -30,19 +30,23 @@ def description(part: Part) -> str:
 
 def _table(title: str, cls: type[Any], defaults: Mapping[str, Any] | None = None) -> str:
     """`defaults` of this part, where they differ from those of the class."""
-    rows = [_row(field, defaults or {}) for field in options(cls)]
-    if not rows:
+    found = rows(cls, defaults)
+    if not found:
         return ""
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    widths = [max(len(row[i]) for row in found) for i in range(3)]
     lines = [
         "  ".join(["", *(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)), row[3]])
-        for row in rows
+        for row in found
     ]
     return "\n".join([title, *(line.rstrip() for line in lines)])
 
 
+def rows(cls: type[Any], defaults: Mapping[str, Any] | None = None) -> list[Row]:
+    """Name, type, default and help of each option; `defaults` where they differ from the class."""
+    return [_row(field, defaults or {}) for field in options(cls)]
+
+
 def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> Row:
-    """Name, type, default, help."""
     default = defaults.get(field.name, field.default)
     if isinstance(default, tuple):
         default = list(default)
