@@ -9,13 +9,16 @@ from pinn.core.hookspecs import hookimpl
 from pinn.core.options import above, at_least, between, choice, fraction, option
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
 from pinn.core.plots import Curves, Drawing, Plot, Span
-from pinn.core.problem import Condition, Problem, Reference
+from pinn.core.problem import Condition, Measurements, Problem, Reference, Unknown
+from pinn.core.registry import offered
 from pinn.core.schedule import Schedule
 
 if TYPE_CHECKING:
     from pinn.core.records import Records
     from pinn.core.run import Run, open_run, train
     from pinn.core.view import BatchGradients, View
+    from pinn.core.watching.watch import watch
+    from pinn.core.watching.watcher import Watcher
 
 __all__ = [
     "Analyzer",
@@ -26,6 +29,7 @@ __all__ = [
     "ConfigError",
     "Curves",
     "Drawing",
+    "Measurements",
     "Network",
     "Optimizer",
     "PinnError",
@@ -38,7 +42,9 @@ __all__ = [
     "Schedule",
     "Span",
     "TrainingError",
+    "Unknown",
     "View",
+    "Watcher",
     "Weighting",
     "above",
     "at_least",
@@ -47,10 +53,12 @@ __all__ = [
     "fraction",
     "hookimpl",
     "load_config",
+    "offered",
     "open_run",
     "option",
     "parse_config",
     "train",
+    "watch",
 ]
 
 _NEED_TORCH = {
@@ -60,6 +68,8 @@ _NEED_TORCH = {
     "Records": "records",
     "View": "view",
     "BatchGradients": "view",
+    "Watcher": "watching.watcher",
+    "watch": "watching.watch",
 }
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from pinn.core.errors import PinnError
+
 SIGINT_STATUS = 130
-OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
 LESS_MEMORY = "fewer points, points.chunk or a smaller network need less"
 
 
@@ -34,33 +37,45 @@ def main() -> None:
 
 
 def _messages(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show errors that the user can mend as messages, without a traceback."""
+    """Show errors that the user can mend, and those of plugins, as messages without a traceback."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from pinn.core.errors import PinnError
-
         try:
             return command(*args, **kwargs)
-        except PinnError as error:
-            in_file = "file" in kwargs and str(error).startswith("[")
-            about = f"{kwargs['file']}: " if in_file else ""
-            click.echo(f"error: {about}{error}", err=True)
-            raise SystemExit(error.exit_status) from None
-        except (MemoryError, RuntimeError) as error:
-            text = str(error)
-            if not (isinstance(error, MemoryError) or any(t in text for t in OUT_OF_MEMORY)):
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            message = _message(error)
+            if message is None:
                 raise
-            first, *_ = str(error).splitlines() or ["no more memory"]
-            click.echo(f"error: out of memory: {first}; {LESS_MEMORY}", err=True)
-            raise SystemExit(PinnError.exit_status) from None
+            if os.environ.get("PINN_TRACEBACK", "0") not in ("", "0"):
+                traceback.print_exception(error)
+            in_file = "file" in kwargs and str(message).startswith("[")
+            about = f"{kwargs['file']}: " if in_file else ""
+            click.echo(f"error: {about}{message}", err=True)
+            raise SystemExit(message.exit_status) from None
 
     return wrapped
+
+
+def _message(error: Exception) -> PinnError | None:
+    """What to say of it; None where this program is at fault."""
+    from pinn.core.blame import blamed
+    from pinn.core.errors import PinnError, out_of_memory
+
+    if isinstance(error, PinnError):
+        return error
+    if out_of_memory(error):
+        first, *_ = str(error).splitlines() or ["no more memory"]
+        return PinnError(f"out of memory: {first}; {LESS_MEMORY}")
+    return blamed(error)
 
 
 class _Commands(click.Group):
     """The commands below, and those that plugins offer under other names."""
 
+    @_messages
     def list_commands(self, ctx: click.Context) -> list[str]:
         from pinn.core.registry import registry
 
@@ -72,11 +87,25 @@ class _Commands(click.Group):
             return own
         from pinn.core.registry import registry
 
-        offered = registry().commands.get(cmd_name)
-        if offered is not None and offered.callback is not None:
-            offered = copy(offered)
-            offered.callback = _messages(offered.callback)  # type: ignore[arg-type]
-        return offered
+        for offered in registry().commands.get(cmd_name, ()):
+            command = copy(offered.command)
+            command.invoke = _messages(command.invoke)  # type: ignore[method-assign]
+            return command
+        return None
+
+    @_messages
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that is called: offered by one plugin, and by one alone."""
+        from pinn.core.errors import PinnError, nearest
+        from pinn.core.registry import registry
+
+        name = args[0]
+        if super().get_command(ctx, name) is None and registry().find_command(name) is None:
+            suspects = registry().suspects()
+            if suspects and not name.startswith("-"):
+                close = nearest(name, self.list_commands(ctx))
+                raise PinnError("\n".join([f"no command is called {name!r}{close}", *suspects]))
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,14 +152,26 @@ def _report(summary: dict[str, Any], events: list[str]) -> str:
     lines += [
         f"relative L2 error of {n.removeprefix('rel_l2.')}: {v:.2e}" for n, v in errors.items()
     ]
+    lines += _unknowns(summary["final"])
     for event in events:
         step = summary["final"].get(event)
         where = "not reached" if step is None else f"from step {step:,}"
         lines.append(f"{event.replace('_', ' ')}: {where}")
+    for analyzer, texts in summary["failures"].items():
+        lines += [f"analyzer {analyzer!r} failed: {text}" for text in texts]
     seconds = summary["seconds"]
     total = sum(seconds.values())
     shares = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     return "\n".join([*lines, f"{total:.0f} s in all: {shares}"])
+
+
+def _unknowns(final: dict[str, Any]) -> Iterator[str]:
+    """ "viscosity: 0.0201 (0.5 % off)" for each unknown of an inverse problem."""
+    for name, value in final.items():
+        if name.startswith("unknown.") and not name.endswith(".error"):
+            error = final.get(f"{name}.error")
+            off = "" if error is None else f" ({100 * error:.2g} % off)"
+            yield f"{name.removeprefix('unknown.')}: {value:.5g}{off}"
 
 
 @_commands.command()
@@ -171,8 +212,10 @@ def list_parts() -> None:
             origin = f"  [{part.origin}]"
             room = max(columns - len(origin), 40)
             click.echo((line if len(line) <= room else line[: room - 1] + "…") + origin)
-    for problem in [*map(str, found.broken), *found.conflicts()]:
+    for problem in [*map(str, found.broken), *found.conflicts(_commands.commands)]:
         click.echo(f"broken: {problem}", err=True)
+    for problem in found.unmatched:
+        click.echo(f"warning: {problem}", err=True)
 
 
 @_commands.command()
@@ -187,9 +230,8 @@ def describe(name: str) -> None:
     parts = [part for part in registry().parts() if part.name == name]
     if not parts:
         names = {part.name for part in registry().parts()}
-        raise PinnError(
-            f"no part is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
-        )
+        missing = f"no part is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
+        raise PinnError("\n".join([missing, *registry().suspects()]))
     click.echo("\n\n".join(map(description, parts)))
 
 
@@ -208,6 +250,31 @@ def init(file: Path) -> None:
     except OSError as error:
         raise PinnError(f"{file}: cannot be written: {error.strerror}") from None
     click.echo(f"wrote {file}; train it with: pinn run {file}")
+
+
+@_commands.command(no_args_is_help=True)
+@click.argument("kind")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="The folder to write; pinn-NAME by default.",
+)
+@_messages
+def new(kind: str, name: str, output: Path | None) -> None:
+    """Write a plugin package that works, with a part of KIND called NAME, for you to change.
+
+    KIND is problem, network, sampler, weighting, optimizer or analyzer.
+    """
+    from pinn.core.new import new_package
+
+    folder = new_package(kind, name, output)
+    click.echo(f"wrote {folder}: the {kind} {name!r} as a package of its own. What comes next:\n")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
+    click.echo('  pip install -e ".[test]"\n  pytest\n  pinn run pinn.toml\n')
+    click.echo(f"{folder / 'README.md'} says where to change what.")
 
 
 @_commands.command()

@@ -9,8 +9,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves
+
+from pinn.core.blame import where
+from pinn.core.errors import PinnError, out_of_memory
+from pinn.core.places import first_line
 
 STEPS_THAT_PAY = 1000
 STEPS_THAT_PAY_FOR_BATCHES = 20_000
@@ -44,17 +49,41 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of tensors, traced and compiled at its first call for the shapes of that call.
 
     Tracing runs the Python code once, gradient included, so that equations may be any Python; what the
-    compiler sees is one flat graph of tensor operations.
+    compiler sees is one flat graph of tensor operations. The call raises PinnError where that fails.
     """
     ready: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
         tensors = tree_leaves(arguments)
         shapes = tuple((tuple(t.shape), t.dtype, t.device) for t in tensors)
-        if shapes not in ready:
-            graph = make_fx(lambda *inputs: function(*inputs))(*arguments)
-            ready[shapes] = torch.compile(graph, fullgraph=True, dynamic=False)
-        with torch.no_grad():
-            return ready[shapes](*arguments)
+        if shapes in ready:
+            with torch.no_grad():
+                return ready[shapes](*arguments)
+        graph = _traced(function, arguments)
+        compiled = torch.compile(graph, fullgraph=True, dynamic=False)
+        try:
+            with torch.no_grad():
+                found = compiled(*arguments)  # the compiler works now
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise _cannot(error) from error
+        ready[shapes] = compiled
+        return found
 
     return call
+
+
+def _traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> torch.fx.GraphModule:
+    try:
+        return make_fx(lambda *inputs: function(*inputs))(*arguments)
+    except Exception as error:
+        function(*arguments)  # what fails uncompiled as well fails for a reason of its own
+        raise _cannot(error) from error
+
+
+def _cannot(error: Exception) -> PinnError:
+    return PinnError(
+        f'the step cannot be compiled: {first_line(error)}{where(error)}; compile = "never" in '
+        "[run] does without. PINN_TRACEBACK=1 shows the traceback"
+    )

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
+
+
 class PinnError(Exception):
     """Something that the user can mend; the text says what was found and what was expected."""
 
@@ -35,3 +38,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def one_of(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of a GPU."""
+    says_so = any(text in str(error) for text in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and says_so)

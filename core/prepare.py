@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pinn.core.blame import blaming, by, fault
 from pinn.core.config import Config
 from pinn.core.device import choose_device, number_format
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, out_of_memory
 from pinn.core.evaluation import Evaluator
 from pinn.core.objective import Objective
 from pinn.core.state import build_module
 
 
+@blaming()
 def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     """Build what the configuration describes, without points or training.
 
@@ -41,10 +43,10 @@ def _try(
         places = torch.as_tensor(points).to(next(module.parameters()))
         with torch.no_grad():
             objective.interior_residuals(objective.parameters, places)
-    except (PinnError, MemoryError):
-        raise
     except Exception as error:
+        if isinstance(error, PinnError) or out_of_memory(error):
+            raise
         raise PinnError(
-            f"{config.problem.name}, with network {config.network.name}, fails at a point: "
-            f"{type(error).__name__}: {error}"
+            f"{config.problem.name}{by(config.problem)}, with network {config.network.name}"
+            f"{by(config.network)}, fails at a point: {fault(error)}"
         ) from error

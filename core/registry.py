@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from typing import Any
 
-import attrs
 import click
 import pluggy
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from pinn.core import hookspecs
+from pinn.core.contract import check_command, check_hooks, check_names, check_part, offered_by
 from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.origin import (
+    GROUP,
+    NOT_INSTALLED,
+    OWN,
+    UNNAMED,
+    Origin,
+    installed_plugins,
+    misfit,
+    normal,
+)
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
+from pinn.core.places import kinship, places, told
 from pinn.core.problem import Problem
 
-GROUP = "pinn"
 KINDS: dict[str, type] = {
     "problem": Problem,
     "network": Network,
@@ -30,20 +43,8 @@ KINDS: dict[str, type] = {
 HOOKS = {"analyzer": "pinn_analyzers"} | {
     kind: f"pinn_{kind}s" for kind in KINDS if kind != "analyzer"
 }
-
 COMMANDS = "pinn_commands"
-
-
-@frozen
-class Origin:
-    """The installed distribution and the entry point that a part came through."""
-
-    distribution: str
-    version: str
-    entry_point: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}"
+DISABLE = "PINN_DISABLE_PLUGINS"
 
 
 @frozen
@@ -58,7 +59,20 @@ class Part:
 
     @property
     def summary(self) -> str:
-        return (self.cls.__doc__ or "").strip().split("\n")[0]
+        """The first line of its docstring."""
+        return (self.cls.__doc__ or "").strip().split("\n")[0] or "(not described)"
+
+
+@frozen
+class OfferedCommand:
+    """A command of the command line that a plugin brings."""
+
+    command: click.Command
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        return str(self.command.name)
 
 
 @frozen
@@ -69,16 +83,28 @@ class Broken:
     cause: str
 
     def __str__(self) -> str:
-        return f"plugin {self.origin.entry_point!r} of {self.origin}: {self.cause}"
+        name = self.origin.entry_point
+        return f"plugin {name!r} of {self.origin}: {self.cause}; {DISABLE}={name} leaves it out"
 
 
 @frozen
 class Registry:
-    """All parts by (kind, name); a name that two plugins offer has several. Commands by name."""
+    """Everything that plugins offer.
+
+    Attributes:
+        offers: parts by (kind, name); a name that two plugins offer has several.
+        commands: by name, several likewise.
+        modules: those that the plugins and their parts are in, and where each came from.
+        disabled: plugins that PINN_DISABLE_PLUGINS leaves out.
+        unmatched: a message for each name there that no plugin has.
+    """
 
     offers: dict[tuple[str, str], tuple[Part, ...]]
     broken: tuple[Broken, ...]
-    commands: dict[str, click.Command] = field(factory=dict)
+    commands: dict[str, tuple[OfferedCommand, ...]] = field(factory=dict)
+    modules: Mapping[str, Origin] = field(factory=dict)
+    disabled: tuple[Origin, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     def parts(self, kind: str | None = None) -> list[Part]:
         return [
@@ -88,8 +114,25 @@ class Registry:
             if kind in (None, k)
         ]
 
-    def conflicts(self) -> list[str]:
-        return [_conflict(offered) for offered in self.offers.values() if len(offered) > 1]
+    def conflicts(self, own_commands: Iterable[str] = ()) -> list[str]:
+        """Names that several plugins offer, and commands named as one of this program's own."""
+        found = [
+            *(_conflict(f"{kind} {name!r}", o) for (kind, name), o in self.offers.items()),
+            *(_conflict(f"command {name!r}", o) for name, o in self.commands.items()),
+            *(
+                f"the command {name!r} of {offered.origin} has the name of a built-in command, which "
+                f"stays; {DISABLE}={offered.origin.entry_point} leaves the plugin out"
+                for name in own_commands
+                for offered in self.commands.get(name, ())
+            ),
+        ]
+        return [conflict for conflict in found if conflict]
+
+    def suspects(self) -> list[str]:
+        """Who may offer what is missing, one line each."""
+        names = ", ".join(dict.fromkeys(origin.entry_point for origin in self.disabled))
+        left_out = [f"may offer it, but is left out by {DISABLE}: {names}"] if names else []
+        return [*(f"may offer it, but is broken: {b}" for b in self.broken), *left_out]
 
     def announcers(self, event: str) -> list[str]:
         """Names of the analyzers that announce `event`."""
@@ -107,116 +150,203 @@ class Registry:
             raise PinnError(
                 f"no {kind} is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
             )
-        if len(offered) > 1:
-            raise PinnError(_conflict(offered))
+        if conflict := _conflict(f"{kind} {name!r}", offered):
+            raise PinnError(conflict)
         return offered[0]
 
+    def find_command(self, name: str) -> click.Command | None:
+        """The command of that name.
 
-def _conflict(offered: tuple[Part, ...]) -> str:
-    first, *others = offered
-    plugins = " and ".join(f"{p.origin} (entry point {p.origin.entry_point!r})" for p in offered)
+        Raises:
+            PinnError: there is more than one.
+        """
+        offered = self.commands.get(name, ())
+        if conflict := _conflict(f"command {name!r}", offered):
+            raise PinnError(conflict)
+        return offered[0].command if offered else None
+
+
+def _conflict(what: str, offered: tuple[Part, ...] | tuple[OfferedCommand, ...]) -> str | None:
+    if len(offered) < 2:
+        return None
+    origins = [each.origin for each in offered]
+    plugins = " and ".join(f"{o} (entry point {o.entry_point!r})" for o in origins)
+    *_, spare = [o for o in origins if not o.built_in] or origins
     return (
-        f"the {first.kind} {first.name!r} is offered by {plugins}: uninstall one, or set "
-        f"PINN_DISABLE_PLUGINS={others[-1].origin.entry_point}"
+        f"the {what} is offered by {plugins}: uninstall one, or set {DISABLE}={spare.entry_point}"
     )
 
 
-@cache
+_offered: list[Part] = []
+
+
 def registry() -> Registry:
-    """Everything that is installed, but for what PINN_DISABLE_PLUGINS names."""
-    return load(_entry_points(), os.environ.get("PINN_DISABLE_PLUGINS", ""))
+    """Everything that is installed, but for what PINN_DISABLE_PLUGINS names; and what is `offered`."""
+    found = installed()
+    if not _offered:
+        return found
+    own = {(part.kind, part.name): (part,) for part in _offered}
+    modules = {part.cls.__module__: part.origin for part in _offered}
+    return evolve(found, offers=found.offers | own, modules={**found.modules, **modules})
 
 
-def _entry_points() -> Iterator[tuple[EntryPoint, Origin]]:
-    seen = set()
-    for distribution in distributions():
-        name = distribution.metadata["Name"]
-        if name in seen:
-            continue  # an older copy further down the path
-        seen.add(name)
-        for entry_point in distribution.entry_points:
-            if entry_point.group == GROUP:
-                yield entry_point, Origin(name, distribution.version, entry_point.name)
+@cache
+def installed() -> Registry:
+    return load(installed_plugins(), os.environ.get(DISABLE, ""))
+
+
+@contextmanager
+def offered(*classes: type[Any]) -> Iterator[None]:
+    """Have these parts known for a while, as if a plugin offered them; they come before installed ones.
+
+    >>> with offered(Heat):
+    ...     run = train(load_config("heat.toml"))
+
+    Raises:
+        PinnError: a class is not a part, or lacks something.
+    """
+    parts = [Part(_kind(cls), cls, NOT_INSTALLED) for cls in classes]
+    for part in parts:
+        check_part(part.kind, KINDS[part.kind], part.cls)
+    before = [*_offered]
+    _offered.extend(parts)
+    try:
+        yield
+    finally:
+        _offered[:] = before
+
+
+def _kind(cls: Any) -> str:
+    for kind, base in KINDS.items():
+        if isinstance(cls, type) and issubclass(cls, base):
+            return kind
+    bases = one_of(f"pinn.core.{base.__name__}" for base in KINDS.values())
+    raise PinnError(f"{cls!r} is not a part: it is a subclass of none of {bases}")
 
 
 def load(entry_points: Iterable[tuple[EntryPoint, Origin]], disabled: str = "") -> Registry:
     """Load each plugin by itself, so that a broken one is reported and the others still work."""
-    off = {name.strip() for name in disabled.split(",")}
+    everything = list(entry_points)
+    off = [name.strip() for name in disabled.split(",") if name.strip()]
+    left_out = [origin for _, origin in everything if _names(origin) & {*map(normal, off)}]
     offers: dict[tuple[str, str], tuple[Part, ...]] = {}
-    commands: dict[str, click.Command] = {}
+    commands: dict[str, tuple[OfferedCommand, ...]] = {}
+    modules: dict[str, Origin] = {}
     broken = []
-    for entry_point, origin in entry_points:
-        if off & {origin.entry_point, origin.distribution}:
+    for entry_point, origin in everything:
+        if origin in left_out:
             continue
         try:
-            module = _manager(entry_point.load())
-            found = list(_parts(module, origin))
-            offered = _offered_commands(module, commands)
-        except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
-            broken.append(Broken(origin, f"{type(error).__name__}: {error}"))
+            with redirect_stdout(sys.stderr):  # the output of a command is not the plugin's
+                parts, brought = _load(entry_point, origin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a plugin does, SystemExit too, the others go on
+            broken.append(Broken(origin, _cause(error, entry_point)))
             continue
-        for part in found:
+        for part in parts:
             key = part.kind, part.name
             offers[key] = (*offers.get(key, ()), part)
-        commands |= offered
-    return Registry(offers, tuple(broken), commands)
+        for command in brought:
+            commands[command.name] = (*commands.get(command.name, ()), command)
+        modules |= dict.fromkeys([_module(entry_point), *(p.cls.__module__ for p in parts)], origin)
+    return Registry(
+        offers,
+        tuple(broken),
+        commands,
+        modules,
+        tuple(left_out),
+        tuple(_unmatched(off, everything)),
+    )
 
 
-def _manager(module: object) -> pluggy.PluginManager:
-    """Of this plugin alone, so that what it offers is known to be its."""
-    _check_hooks(module)
+def _names(origin: Origin) -> set[str]:
+    return {normal(origin.entry_point), normal(origin.distribution)}
+
+
+def _unmatched(
+    disabled: Iterable[str], plugins: Iterable[tuple[EntryPoint, Origin]]
+) -> Iterator[str]:
+    known = set().union(*(_names(origin) for _, origin in plugins))
+    for name in disabled:
+        if normal(name) not in known:
+            yield f"{DISABLE}: {name!r} names no installed plugin{nearest(name, known)}"
+
+
+def _load(entry_point: EntryPoint, origin: Origin) -> tuple[list[Part], list[OfferedCommand]]:
+    """What the plugin offers.
+
+    Raises:
+        PinnError: it is not as it must be.
+        BaseException: whatever importing it raises.
+    """
+    if origin.distribution == UNNAMED:
+        raise PinnError("the metadata that was installed with it is damaged: install it again")
+    if reason := misfit(origin):
+        raise PinnError(reason)
+    plugin = entry_point.load()
+    check_hooks(plugin, (*HOOKS.values(), COMMANDS))
+    manager = _manager()
+    manager.register(plugin)
+    try:
+        parts = list(_parts(manager, origin))
+        commands = offered_by(manager, COMMANDS)
+    finally:
+        manager.unregister(plugin)  # the next one is alone again: what it offers is its own
+    for command in commands:
+        check_command(command)
+    check_names(
+        [f"{part.kind} {part.name!r}" for part in parts]
+        + [f"command {command.name!r}" for command in commands]
+    )
+    return parts, [OfferedCommand(command, origin) for command in commands]
+
+
+@cache
+def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    manager.register(module)
     return manager
-
-
-def _offered_commands(
-    manager: pluggy.PluginManager, others: dict[str, click.Command]
-) -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {}
-    for command in (c for offered in getattr(manager.hook, COMMANDS)() for c in offered):
-        if not isinstance(command, click.Command) or not command.name:
-            raise PinnError(f"{command!r} is not a click command with a name")
-        if command.name in others:
-            raise PinnError(f"another plugin offers the command {command.name!r} already")
-        found[command.name] = command
-    return found
 
 
 def _parts(manager: pluggy.PluginManager, origin: Origin) -> Iterator[Part]:
     for kind, hook in HOOKS.items():
-        for offered in getattr(manager.hook, hook)():
-            for cls in offered:
-                _check_part(kind, cls)
-                yield Part(kind, cls, origin)
+        for cls in offered_by(manager, hook):
+            check_part(kind, KINDS[kind], cls)
+            yield Part(kind, cls, origin)
 
 
-def _check_hooks(module: object) -> None:
-    hooks = {*HOOKS.values(), COMMANDS}
-    for name, member in vars(module).items():
-        marked = callable(member) and hasattr(member, "pinn_impl")
-        if marked and name not in hooks:
-            raise PinnError(f"there is no hook {name!r}{nearest(name, hooks)}")
-        if name in hooks and not marked:
-            raise PinnError(f"{name} is not marked: put @hookimpl above it")
+def _cause(error: BaseException, entry_point: EntryPoint) -> str:
+    """Why a plugin could not be loaded, with the line of it where there is one."""
+    module = _module(entry_point)
+    line = next((f" ({place})" for place in places(error) if kinship(place.module, module)), "")
+    if isinstance(error, PinnError):
+        return " ".join(str(error).split()) + line
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing(error.name, entry_point) + line
+    if isinstance(error, ImportError) and kinship(error.name or "", GROUP):
+        return f"{error.msg.partition(' (')[0]}: this version of {OWN} does not have it{line}"
+    if isinstance(error, AttributeError) and not line:  # of `load` itself
+        return (
+            f"its entry point names {entry_point.value!r}, which does not exist: install it again"
+        )
+    return told(error) + line
 
 
-def _check_part(kind: str, cls: Any) -> None:
-    base = KINDS[kind]
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise PinnError(f"{cls!r} is not a subclass of pinn.core.{base.__name__}")
-    if not attrs.has(cls):
-        raise PinnError(f"{cls.__name__} is not an attrs class: put @attrs.frozen above it")
-    missing = sorted(getattr(cls, "__abstractmethods__", ()))
-    if missing:
-        raise PinnError(f"{cls.__name__} lacks {', '.join(missing)}")
-    if not isinstance(getattr(cls, "name", None), str):
-        raise PinnError(f"{cls.__name__} lacks a name, as in name = {cls.__name__.lower()!r}")
-    unset = [name for name in base.__annotations__ if not hasattr(cls, name)]
-    if unset:
-        raise PinnError(f"{cls.__name__} lacks {', '.join(unset)}")
-    try:
-        attrs.resolve_types(cls)
-    except NameError as error:
-        raise PinnError(f"{cls.__name__}: the type of an option is not known: {error}") from None
+def _module(entry_point: EntryPoint) -> str:
+    """The module that it names, also where it cannot be read as an entry point."""
+    return entry_point.value.partition(":")[0].strip()
+
+
+def _missing(module: str, entry_point: EntryPoint) -> str:
+    """What to say of a module that was not found."""
+    top = module.partition(".")[0]
+    if f"{_module(entry_point)}.".startswith(f"{module}."):
+        return (
+            f"its entry point names the module {module!r}, which does not exist: install it again"
+        )
+    if top == GROUP:
+        return f"needs {module!r}: this version of {OWN} does not have it"
+    if top in sys.modules or find_spec(top):
+        return f"needs {module!r}: the version of {top!r} that is installed does not have it"
+    return f"needs {top!r}, which is not installed: pip install {top}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
-from pinn.core.errors import nearest, one_of
+from pinn.core.errors import PinnError, nearest, one_of
 
 T = TypeVar("T")
 
@@ -56,12 +56,38 @@ def structure(table: Mapping[str, Any], cls: type[T]) -> T:
     try:
         return cls(**values)
     except Exception as error:  # what the class says of its options together
-        raise Faults([("", str(error))]) from error
+        raise Faults([("", _message(error))]) from error
 
 
 def options(cls: type[Any]) -> list[attrs.Attribute[Any]]:
     """The fields of an attrs class that a table may set."""
     return [field for field in attrs.fields(cls) if field.init]
+
+
+READABLE = (*NAMES, *LISTS, *TABLES, Sequence, Mapping, Any, type(None), ...)
+
+
+def check_readable(annotation: Any) -> None:
+    """A TOML file can hold an option of this type.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return
+    inner = get_args(annotation) if origin in READABLE or _is_union_of_scalars(annotation) else ()
+    if not inner and annotation not in READABLE:
+        raise TypeError(
+            f"has the type {shown_type(annotation)}, which a TOML file cannot hold; use int, float, "
+            "str, bool, list, tuple, dict or Literal, also with | None"
+        )
+    for each in inner:
+        check_readable(each)
+
+
+def shown_type(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _checked(value: Any, field: attrs.Attribute[Any]) -> Any:
@@ -178,13 +204,25 @@ def _faults(error: BaseException, path: str, annotation: Any) -> Iterator[tuple[
     elif isinstance(error, ClassValidationError):
         located, others = error.group_exceptions()
         for inner, note in located:
-            yield from _faults(inner, f"{path}.{note.name}", note.type)
+            inside = f"{path}.{note.name}"
+            if isinstance(inner, KeyError):
+                yield inside, "is missing"
+            else:
+                yield from _faults(inner, inside, note.type)
         for other in others:
             yield from _faults(other, path, annotation)
     elif isinstance(error, IterableValidationError):
         for inner in error.exceptions:
             yield from _faults(inner, path, annotation)
-    elif isinstance(error, KeyError):
-        yield path, "is missing"
     else:
-        yield path, str(error)
+        yield path, _message(error)
+
+
+def _message(error: BaseException) -> str:
+    """What a type or a validator says of a value; where it fails instead, how and at which line."""
+    text = str(error.args[0]) if error.args else ""  # attrs adds the attribute and the value to it
+    if isinstance(error, PinnError | TypeError | ValueError) and text:
+        return text
+    from pinn.core.blame import fault  # now: it needs the registry, which needs this module
+
+    return fault(error)
