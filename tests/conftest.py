@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +18,16 @@ import torch
 from attrs import frozen
 from hypothesis import settings
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-from pinn.core import (
-    Analyzer,
-    Box,
-    Condition,
-    Config,
-    Problem,
-    Weighting,
-    config,
-    parse_config,
-    run,
-)
+from pinn.core import Box, Condition, Config, Problem, Weighting, offered, parse_config, run
 from pinn.core.checkpoint import newest_first, read
 from pinn.core.objective import Objective
 from pinn.core.points import PointSet
 from pinn.core.progress import Silent
-from pinn.core.registry import Origin, Part, Registry, registry
 from pinn.core.reporting import page
 from pinn.core.reporting.drawing import Picture
+from pinn.core.testing.differences import first_difference
+from pinn.core.testing.nested import derivative as nested
 from pinn.core.view import View
 
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
@@ -52,20 +48,11 @@ def one_thread() -> None:
 def derivative() -> Derivative:
     """D^α of a function of points (n, d) -> (n,), by nested reverse-mode autograd."""
 
-    def nested(func: Callable[[Tensor], Tensor], points: Tensor, index: MultiIndex) -> Tensor:
+    def of_function(func: Callable[[Tensor], Tensor], points: Tensor, index: MultiIndex) -> Tensor:
         points = points.detach().clone().requires_grad_()
-        value = func(points)
-        for axis, degree in enumerate(index):
-            for _ in range(degree):
-                if not value.requires_grad:
-                    return torch.zeros_like(value)
-                (slopes,) = torch.autograd.grad(
-                    value.sum(), points, create_graph=True, materialize_grads=True
-                )
-                value = slopes[:, axis]
-        return value.detach()
+        return nested(func(points), points, index).detach()
 
-    return nested
+    return of_function
 
 
 @pytest.fixture(scope="session")
@@ -101,16 +88,10 @@ def make_config(tmp_path: Path) -> MakeConfig:
 
 
 @pytest.fixture
-def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes analyzers known to configurations, as an installed plugin would."""
-
-    def add(*analyzers: type[Analyzer]) -> None:
-        origin = Origin("pinn-test", "1.0", "test")
-        own = {("analyzer", cls.name): (Part("analyzer", cls, origin),) for cls in analyzers}
-        both = Registry({**registry().offers, **own}, ())
-        monkeypatch.setattr(config, "registry", lambda: both)
-
-    return add
+def offer() -> Iterator[Callable[..., None]]:
+    """Makes parts known to configurations until the end of the test, as an installed plugin would."""
+    with ExitStack() as stack:
+        yield lambda *classes: stack.enter_context(offered(*classes))
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +106,48 @@ def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def without_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains without drawing figures at the end, which takes most of the time of a small run."""
     monkeypatch.setattr(run, "write_results", lambda trainer: None)
+
+
+@frozen
+class Environment:
+    """A virtual environment that sees the packages of the running one, and what is installed into it."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Environment:
+        venv.create(folder, symlinks=True)
+        # Not just a line with the path: the .pth files of an editable install must be read, too.
+        packages = sysconfig.get_path("purelib")
+        own = sysconfig.get_path("purelib", "venv", vars={"base": str(folder)})
+        (Path(own) / "running.pth").write_text(f"import site; site.addsitedir({packages!r})\n")
+        return cls(folder)
+
+    def install(self, project: Path) -> None:
+        """`pip install -e`, without network."""
+        offline = ("--no-index", "--no-build-isolation", "--no-deps")
+        done = self.run("pip", "install", "--quiet", *offline, "-e", ".", cwd=project)
+        assert done.returncode == 0, done.stderr
+
+    def run(
+        self, command: str, *words: str, cwd: Path, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """A command that the running environment has, such as `pinn` or `pytest`."""
+        script = Path(sys.executable).with_name(command)
+        return subprocess.run(
+            [self.folder / "bin" / "python", script, *words],
+            cwd=cwd,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def installed_environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return Environment.make(tmp_path_factory.mktemp("environment") / "venv")
 
 
 class Crash(Exception):
@@ -176,12 +199,10 @@ def assert_same_runs() -> Callable[[Path, Path], None]:
         rows = [json.loads(line) for line in lines]
         for timed in (state, *rows):
             timed.pop("seconds", None)
-        return tree_leaves([state, rows, [[*row] for row in rows]])
+        return [state, rows]
 
     def same(a: Path, b: Path) -> None:
-        for x, y in zip(results(a), results(b), strict=True):
-            assert type(x) is type(y)
-            assert torch.equal(x, y) if isinstance(x, Tensor) else x == y
+        assert first_difference(results(a), results(b)) is None
 
     return same
 
