@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
 
 

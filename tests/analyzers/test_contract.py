@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 
-from pinn.core import Config, Curves, Drawing, Schedule, Span, parse_config, run, train
+from pinn.core import Config, parse_config, run, train
 from pinn.core.records import Records
 from pinn.core.registry import registry
 from pinn.core.reporting import report
+from pinn.core.testing import check_analyzer
 
 ANALYZERS = {part.name: part.cls for part in registry().parts("analyzer")}
 NAMES = list(ANALYZERS)
@@ -84,21 +83,12 @@ def own(trained: Callable[..., Any]) -> Callable[[str], dict[str, Any]]:
     return of
 
 
-# what it says of itself
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_its_declarations_are_well_formed(name: str) -> None:
-    cls = ANALYZERS[name]
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
-    assert isinstance(cls.schedule, Schedule)
-    assert all(step > 0 for step in cls.schedule.at)
-    for names in (cls.needs, cls.events):
-        assert isinstance(names, tuple)
-        assert len(set(names)) == len(names)
-    assert set(cls.needs) <= set(NAMES) - {name}
-    for quantity in (*cls.events, *filter(None, [cls.shows])):
-        assert re.fullmatch(r"[A-Za-z0-9_.]+", quantity)
+def test_every_analyzer_keeps_its_contract(name: str) -> None:
+    check_analyzer(ANALYZERS[name])
+
+
+# one beside the other
 
 
 def test_an_event_is_announced_by_one_analyzer_alone() -> None:
@@ -111,17 +101,6 @@ def test_what_it_needs_stands_before_it() -> None:
     assert set(ALL) == set(NAMES)
     for name in NAMES:
         assert all(ALL.index(need) < ALL.index(name) for need in ANALYZERS[name].needs)
-
-
-# it observes and no more
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_does_not_change_training(name: str, trained: Callable[..., Any]) -> None:
-    without = trained().network().state_dict()
-    observed = trained(*with_needs(name)).network().state_dict()
-    assert without.keys() == observed.keys()
-    assert all(torch.equal(without[key], observed[key]) for key in without)
 
 
 def test_all_together_do_not_change_training(trained: Callable[..., Any]) -> None:
@@ -150,7 +129,7 @@ def test_killed_and_continued_all_is_bitwise_the_same(
     assert_same_runs(trained(*ALL).path, tmp_path / "run")
 
 
-# what it records
+# what they record
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -178,27 +157,12 @@ def test_what_it_records_are_words_or_numbers(
             assert np.isfinite(values.astype(float)).all(), quantity
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_its_quantities_have_names_that_need_no_quotes(
-    name: str, own: Callable[[str], dict[str, Any]]
-) -> None:
-    for quantity in own(name):
-        assert re.fullmatch(r"[A-Za-z0-9_.]+", quantity)
-        assert quantity != "step"
-
-
 def test_no_two_record_the_same_quantity(own: Callable[[str], dict[str, Any]]) -> None:
     names = [quantity for name in NAMES for quantity in own(name)]
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if ANALYZERS[name].shows])
-def test_what_it_shows_is_a_number_or_a_word(name: str, trained: Callable[..., Any]) -> None:
-    last = Records(trained(*with_needs(name)).path / "metrics.jsonl").rows[-1]
-    assert isinstance(last[ANALYZERS[name].shows], int | float | str)
-
-
-# what it draws
+# what they draw
 
 
 def records(source: str, trained: Callable[..., Any], tmp_path: Path) -> Records:
@@ -213,30 +177,6 @@ def records(source: str, trained: Callable[..., Any], tmp_path: Path) -> Records
 
 
 SOURCES = pytest.mark.parametrize("source", ["nothing", "one step", "a run", "a bare run"])
-
-
-@SOURCES
-@pytest.mark.parametrize("name", NAMES)
-def test_its_figures_can_be_drawn(
-    name: str, source: str, trained: Callable[..., Any], tmp_path: Path
-) -> None:
-    seen = records(source, trained, tmp_path)
-    for plot in ANALYZERS[name]().figures(seen):
-        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", plot.name)
-        assert plot.title
-        assert not plot.title.endswith(".")
-        if isinstance(plot, Curves):
-            assert plot.ylabel
-            assert all(map(str, plot.quantities.values()))
-            shown = set(plot.quantities) & set(seen.names)
-            assert shown or source != "a run", plot.name
-            assert not any(isinstance(row.get(n), str | list) for row in seen.rows for n in shown)
-        else:
-            assert isinstance(plot, Drawing)
-            figure = Figure(figsize=(3.5, plot.height), layout="constrained")
-            plot.draw(figure)
-            figure.draw_without_rendering()
-            assert figure.axes
 
 
 @pytest.mark.draws
@@ -261,32 +201,3 @@ def test_no_two_figures_have_the_same_name(
     seen = records(source, trained, tmp_path)
     names = [plot.name for cls in ANALYZERS.values() for plot in cls().figures(seen)]
     assert len(set(names)) == len(names)
-
-
-@SOURCES
-@pytest.mark.parametrize("name", NAMES)
-def test_its_spans_follow_each_other(
-    name: str, source: str, trained: Callable[..., Any], tmp_path: Path
-) -> None:
-    seen = records(source, trained, tmp_path)
-    spans = list(ANALYZERS[name]().spans(seen))
-    assert all(isinstance(span, Span) and span.label for span in spans)
-    edges = [edge for span in spans for edge in (span.begin, span.end)]
-    assert edges == sorted(edges)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_records_that_are_all_null_can_be_drawn(
-    name: str, trained: Callable[..., Any], tmp_path: Path
-) -> None:
-    """As where a ratio was never defined."""
-    seen = records("a run", trained, tmp_path)
-    seen.rows = [
-        {k: None if isinstance(v, float) and k != "step" else v for k, v in row.items()}
-        for row in seen.rows
-    ]
-    for plot in ANALYZERS[name]().figures(seen):
-        if isinstance(plot, Drawing):
-            figure = Figure(layout="constrained")
-            plot.draw(figure)
-            figure.draw_without_rendering()

@@ -16,6 +16,7 @@ from pinn.core import Box, PinnError
 from pinn.core.jets import jets
 from pinn.core.registry import registry
 from pinn.core.series import coordinate
+from pinn.core.testing import check_network
 from pinn.plugins.networks.mlp import MLP
 from pinn.plugins.networks.modified_mlp import ModifiedMLP
 from pinn.plugins.networks.options import ACTIVATIONS, INITIALISATIONS
@@ -38,23 +39,14 @@ def test_the_built_in_networks_are_registered() -> None:
     assert set(BUILT_IN) <= set(NETWORKS)
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize("cls", NETWORKS, ids=lambda cls: cls.name)
-def test_contract(cls: type[Any], precision: torch.dtype) -> None:
-    module, again, other = (
-        build(cls(), outputs=("u", "v", "p"), seed=seed).to(precision) for seed in (0, 0, 1)
-    )
-    x = places().to(precision)
-    assert module(x).shape == (6, 3)
-    assert module(x).dtype == precision
-    assert torch.equal(module(x), again(x))
-    assert not torch.equal(module(x), other(x))
-    columns: Any = [
-        coordinate(x[:, i : i + 1], i, jets([{(2, 0): 1.0}, {(0, 1): 1.0}])) for i in range(2)
-    ]
-    series = module(torch.cat(columns, -1))
-    torch.testing.assert_close(series.value, module(x))
-    assert series.read({(2, 0): 1.0}).shape == (6, 3)
+def test_every_network_keeps_its_contract(cls: type[Any]) -> None:
+    check_network(cls)
+
+
+@pytest.mark.parametrize("cls", BUILT_IN)
+def test_networks_with_embeddings_keep_their_contract(cls: type[Any]) -> None:
+    check_network(cls(width=9, depth=2, normalise=True, fourier_features=5, activation="gelu"))
 
 
 @pytest.mark.parametrize("cls", NETWORKS, ids=lambda cls: cls.name)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pinn.core.registry import registry
+from pinn.core.testing import check_optimizer
 from pinn.plugins.optimizers.adam import Adam
 from pinn.plugins.optimizers.lbfgs import LBFGS
 
@@ -51,15 +52,14 @@ def test_the_built_in_optimizers_are_registered() -> None:
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.name)
-def test_contract(cls: type[Any]) -> None:
-    part = cls()
-    x, losses = minimise(part, bowl, [1.05, 0.95], 200)
+def test_every_optimizer_keeps_its_contract(cls: type[Any]) -> None:
+    check_optimizer(cls)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.name)
+def test_two_hundred_steps_all_but_solve_a_quadratic(cls: type[Any]) -> None:
+    x, losses = minimise(cls(), bowl, [1.05, 0.95], 200)
     assert float(bowl(x)) < 0.1 * losses[0]
-    for step in (0, 1, 99):
-        rate = part.learning_rate(step, 100)
-        assert rate is None or (math.isfinite(rate) and rate >= 0)
-    again, _ = minimise(cls(), bowl, [1.05, 0.95], 200)
-    assert torch.equal(x, again)
 
 
 # --- Adam
