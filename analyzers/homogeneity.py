@@ -111,7 +111,7 @@ class Homogeneity(Analyzer):
         if records.last(f"residual_order.rba.{grid}") is not None:
             yield Drawing(
                 name="orders",
-                title="Gradients and residuals become ordered, and the error falls",
+                title="Order of the gradients and of the residuals, and the error",
                 draw=lambda figure: _orders(figure, records, f"residual_order.rba.{grid}"),
                 caption="φ_g is 1 where the gradients of all batches agree, φ_r where the weights of "
                 "residual-based attention are the same all over the domain (arXiv 2403.18494, whose "

@@ -96,8 +96,9 @@ def find_phases(
     independent from one measurement to the next; noise that lasts for several can pass for a phase.
 
     Args:
-        steps, mean_norm, std_norm: (measurements,): optimizer step, ‖μ‖₂, ‖σ‖₂; in any order of steps.
-            Measurements that are not finite are left out.
+        steps: (measurements,), in any order.
+        mean_norm: (measurements,) ‖μ‖₂; measurements that are not finite are left out.
+        std_norm: (measurements,) ‖σ‖₂, likewise.
         residual_order: (measurements,) φ_r of the weights, if known; NaN where it was not measured, for
             which the newest value stands. Where the gradients show no total diffusion, a lasting rise
             of φ_r does, as in the authors' lid-driven cavity.

@@ -80,6 +80,17 @@ class Config:
         return sum(stage.steps for stage in self.stages)
 
     @property
+    def parts(self) -> list[Any]:
+        return [
+            self.problem,
+            self.network,
+            self.points.sampler,
+            self.weighting,
+            *(stage.optimizer for stage in self.stages),
+            *(observer.analyzer for observer in self.observers),
+        ]
+
+    @property
     def directory(self) -> Path:
         return Path(self.run.directory or "runs/run").expanduser()
 

@@ -22,6 +22,11 @@ ONE_OF = {"weighting": ("update", "update_at")}
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
+def summary(cls: type[Any]) -> str:
+    """The first line of its docstring."""
+    return (cls.__doc__ or "").strip().split("\n")[0]
+
+
 def check_hooks(plugin: object, hooks: Collection[str]) -> None:
     """Every marked function is a hook, every hook is marked, and there is one.
 

@@ -26,6 +26,15 @@ def grid_coordinates(problem: Problem) -> dict[str, NDArray[np.float64]]:
     }
 
 
+def exact_solution(problem: Problem, points: torch.Tensor) -> dict[str, torch.Tensor] | None:
+    """The exact fields at points (n, dimension), {name: (n,)}, where they are known."""
+    places = {name: points[:, i] for i, name in enumerate(problem.domain.names)}
+    exact = problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
+    if exact is None:
+        return None
+    return named_tensors(exact, len(points), f"the solution of {problem.name}")
+
+
 def reference_solution(problem: Problem) -> Reference | None:
     """The problem's numerical reference, or its exact solution on the evaluation grid, in float64."""
     numerical = problem.reference()
@@ -33,12 +42,9 @@ def reference_solution(problem: Problem) -> Reference | None:
         return numerical
     coordinates = grid_coordinates(problem)
     shape = tuple(len(c) for c in coordinates.values())
-    points = torch.from_numpy(Reference(coordinates, {}).points())
-    places = {name: points[:, i] for i, name in enumerate(problem.domain.names)}
-    exact = problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
-    if exact is None:
+    named = exact_solution(problem, torch.from_numpy(Reference(coordinates, {}).points()))
+    if named is None:
         return None
-    named = named_tensors(exact, len(points), f"the solution of {problem.name}")
     return Reference(coordinates, {n: t.numpy().reshape(shape) for n, t in named.items()})
 
 

@@ -26,14 +26,17 @@ def option(default: Any = attrs.NOTHING, help: str = "", validator: Validator | 
 
 
 def above(bound: float) -> Validator:
+    """A number greater than `bound`."""
     return _check(lambda value: value > bound, f"greater than {bound:g}")
 
 
 def at_least(bound: float) -> Validator:
+    """A number that is `bound` or greater."""
     return _check(lambda value: value >= bound, f"at least {bound:g}")
 
 
 def between(low: float, high: float) -> Validator:
+    """A number from `low` to `high`, both included."""
     return _check(lambda value: low <= value <= high, f"between {low:g} and {high:g}")
 
 
@@ -43,6 +46,7 @@ def fraction() -> Validator:
 
 
 def choice(*allowed: str) -> Validator:
+    """One of these words."""
     return _check(lambda value: value in allowed, "one of " + ", ".join(allowed))
 
 

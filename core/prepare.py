@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from pinn.core.blame import blaming, by, fault
 from pinn.core.config import Config
 from pinn.core.device import choose_device, number_format
 from pinn.core.errors import PinnError, out_of_memory
-from pinn.core.evaluation import Evaluator
+from pinn.core.evaluation import Evaluator, exact_solution
 from pinn.core.objective import Objective
 from pinn.core.state import build_module
 
@@ -42,7 +45,8 @@ def _try(
         evaluator.at(module, points)
         places = torch.as_tensor(points).to(next(module.parameters()))
         with torch.no_grad():
-            objective.interior_residuals(objective.parameters, places)
+            found = objective.interior_residuals(objective.parameters, places)
+        exact_solution(config.problem, places)
     except Exception as error:
         if isinstance(error, PinnError) or out_of_memory(error):
             raise
@@ -50,3 +54,16 @@ def _try(
             f"{config.problem.name}{by(config.problem)}, with network {config.network.name}"
             f"{by(config.network)}, fails at a point: {fault(error)}"
         ) from error
+    _check_finite(config, dict(zip(objective.equations.names, found, strict=True)), places)
+
+
+def _check_finite(config: Config, found: dict[str, Tensor], places: Tensor) -> None:
+    for name, values in found.items():
+        for value, place in zip(values.tolist(), places.tolist(), strict=True):
+            if not math.isfinite(value):
+                where = zip(config.problem.domain.names, place, strict=True)
+                raise PinnError(
+                    f"{config.problem.name}{by(config.problem)}: equation {name!r} is {value} at "
+                    f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network; look "
+                    "for divisions, roots and logarithms in it"
+                )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from pinn.core.errors import PinnError, nearest, one_of
@@ -12,6 +14,14 @@ from pinn.core.jets import Functional
 
 Forms = Mapping[str, Functional]
 """A linear combination of derivatives: {field: {α: a_α}}."""
+
+OPERATORS = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.power: operator.pow,
+}
 
 Resolve = Callable[[Forms], torch.Tensor]
 
@@ -82,8 +92,15 @@ class Combination:
     Waiting lets `q.u_t - nu * q.u_xx` reach the network as one request (see `jets.py`).
     """
 
-    __array_ufunc__ = None
-    """NumPy numbers on the left leave the operation to the combination."""
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
+        """A NumPy number on the left of an operator; NumPy's functions know no derivatives."""
+        apply = OPERATORS.get(ufunc)
+        if apply is None:
+            raise PinnError(f"np.{ufunc.__name__} of a field knows no derivatives: use torch's")
+        return apply(*map(_for_torch, inputs))
+
+    def __float__(self) -> float:
+        raise PinnError("a field has a value at each point, not one: use torch.sqrt, not math.sqrt")
 
     def __init__(self, forms: Forms, rest: Any, resolve: Resolve) -> None:
         self._forms = forms
@@ -194,6 +211,12 @@ def _plus(a: Any, b: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     return value.tensor() if isinstance(value, Combination) else value
+
+
+def _for_torch(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def _resolved(args: Any) -> Any:

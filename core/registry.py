@@ -16,7 +16,14 @@ import pluggy
 from attrs import evolve, field, frozen
 
 from pinn.core import hookspecs
-from pinn.core.contract import check_command, check_hooks, check_names, check_part, offered_by
+from pinn.core.contract import (
+    check_command,
+    check_hooks,
+    check_names,
+    check_part,
+    offered_by,
+    summary,
+)
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.origin import (
     GROUP,
@@ -60,7 +67,7 @@ class Part:
     @property
     def summary(self) -> str:
         """The first line of its docstring."""
-        return (self.cls.__doc__ or "").strip().split("\n")[0] or "(not described)"
+        return summary(self.cls) or "(not described)"
 
 
 @frozen

@@ -18,7 +18,7 @@ from pinn.core.blame import blaming
 from pinn.core.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.core.config import Config
 from pinn.core.device import device_name
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, one_of
 from pinn.core.evaluation import Evaluator
 from pinn.core.frame import frame
 from pinn.core.prepare import prepare
@@ -90,6 +90,9 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if trainer.done:
         begun = f"all {state.step:,} steps are done already: nothing to train"
+    edited = directory.changed_sources(config)
+    if edited and state.step:
+        _tell_edited(one_of(edited), directory, trainer.done, reporter)
     reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
@@ -100,6 +103,24 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         if not state.step:
             reporter.note("the first step compiles, which can take a minute")
     return trainer
+
+
+def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Reporter) -> None:
+    """Say that code of plugins has changed since the run began.
+
+    Raises:
+        PinnError: all steps were made with the old code, so that nothing of the new would be trained.
+    """
+    mend = f"set another directory with --set run.directory=…, or delete {directory.path}"
+    if done:
+        raise PinnError(
+            f"{directory.path}: holds the finished run of another version of {edited}, which was "
+            f"changed since; to train the new one, {mend}"
+        )
+    reporter.note(
+        f"note: {edited} was changed since this run began, and its first steps are of the old "
+        f"version; to begin anew, {mend}"
+    )
 
 
 def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:

@@ -21,6 +21,7 @@ from pinn.core.config import WATCHED, Config, parse_config
 from pinn.core.differences import differences
 from pinn.core.errors import PinnError, TrainingError
 from pinn.core.registry import registry
+from pinn.core.sources import changed, sources
 from pinn.core.watching.description import Watched, parse_watched
 
 MAY_GROW = "steps"
@@ -90,7 +91,21 @@ class RunDirectory:
                     "set another directory with --set run.directory=…, or delete this one"
                 )
         self.checkpoints.mkdir(exist_ok=True)
-        self.describe(config, environment(device, _names(config)))
+        made_with = environment(device, {part.name for part in config.parts})
+        self.describe(config, made_with | {"sources": self._sources(config)})
+
+    def changed_sources(self, config: Config) -> list[str]:
+        """Modules of plugins that are written otherwise than when the run began."""
+        return changed(self._sources(config), sources(config.parts))
+
+    def _sources(self, config: Config) -> dict[str, str]:
+        """Checksums of the plugins' modules, of when the run began."""
+        now = sources(config.parts)
+        if not checkpoint.newest_first(self.checkpoints) or not self.environment.exists():
+            return now
+        begun = json.loads(self.environment.read_text(encoding="utf-8"))
+        found: dict[str, str] = begun.get("sources", now)
+        return found
 
     def describe(self, config: Config | Watched, made_with: Mapping[str, Any]) -> None:
         """Write `pinn.toml` and `environment.json`."""
@@ -188,13 +203,6 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _names(config: Config) -> set[str]:
-    parts: list[Any] = [config.problem, config.network, config.points.sampler, config.weighting]
-    parts += [stage.optimizer for stage in config.stages]
-    parts += [observer.analyzer for observer in config.observers]
-    return {part.name for part in parts}
 
 
 def _git_commit() -> str | None:

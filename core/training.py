@@ -142,9 +142,12 @@ class Trainer:
         cause = "; ".join(wrong) or "the loss is finite, its gradient is not"
         saved = checkpoint.newest_first(self.directory.checkpoints)
         kept = f"the last good checkpoint is {saved[0]}" if saved else "no checkpoint was due yet"
+        advice = 'A smaller learning rate, precision = "float64" or another seed may help'
+        if not self.state.step:
+            advice = "Look for divisions, roots and logarithms in it that have no value somewhere"
         return TrainingError(
             f"step {self.state.step + 1}: {cause}. Training stopped before the optimizer moved; "
-            f'{kept}. A smaller learning rate, precision = "float64" or another seed may help'
+            f"{kept}. {advice}"
         )
 
     def observe(self) -> None:

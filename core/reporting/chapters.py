@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from pinn.core.blame import failures, fault
 from pinn.core.config import Config
+from pinn.core.contract import summary
 from pinn.core.parts import Analyzer
 from pinn.core.plots import Plot, Span
 from pinn.core.records import Records
@@ -48,5 +49,5 @@ def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
             faults.append(f"{method}(): {fault(error, analyzer)}")
         return found
 
-    about = (type(analyzer).__doc__ or "").strip().split("\n")[0]
+    about = summary(type(analyzer))
     return Chapter(analyzer.name, about, asked("figures"), asked("spans"), faults)

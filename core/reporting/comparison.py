@@ -185,4 +185,3 @@ def _line(run: Compared, curves: Curves) -> Line | None:
     if not curves.quantities:
         return None
     return line(run.records, next(iter(curves.quantities)), run.label, run.place, curves.log)
-

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from pinn.core.config import Config
+from pinn.core.contract import summary
 from pinn.core.watching.description import Watched
 
 AGAIN = (
@@ -55,6 +56,7 @@ def _trained(config: Config, parameters: int | None, device: str | None) -> Subj
         steps=config.steps,
         coordinates=config.problem.domain.names,
         facts=[
+            ("Problem", summary(type(config.problem))),
             ("Network", config.network.name + size),
             ("Points", points),
             ("Weighting", config.weighting.name),

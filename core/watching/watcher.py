@@ -256,7 +256,7 @@ class Watcher:
         self._reporter.note("drawing the report")
         from pinn.core.reporting.report import write_report  # now: matplotlib is slow to load
 
-        write_report(self._directory, self._watched, self.records)
+        self._reporter.note(f"report: {write_report(self._directory, self._watched, self.records)}")
 
 
 def _clear(directory: RunDirectory) -> None:

@@ -418,7 +418,7 @@ def test_the_validators_of_attrs_are_legible(tmp_path: Path) -> None:
 def test_results_that_a_part_spoils_are_written_by_the_next_call(
     frail: Any, tmp_path: Path
 ) -> None:
-    frail.failing["solution"] = 0
+    frail.failing["solution"] = 1
     with pytest.raises(
         TrainingError, match=r"problem 'frail-heat' of pinn-frail 1\.2 fails after 12"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -285,3 +286,23 @@ def test_a_bare_residual_needs_a_name() -> None:
 def test_wrong_residuals_are_named(found: Any, message: str) -> None:
     with pytest.raises(PinnError, match=f"the equations of heat.*{message}"):
         named_tensors(found, COUNT, "the equations of heat")
+
+
+@pytest.mark.parametrize("one", [np.float64(2.0), np.float32(2.0), np.int64(2)])
+@pytest.mark.parametrize(
+    "apply", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+)
+def test_numbers_of_numpy_stand_on_the_left(one: Any, apply: Any) -> None:
+    q, _ = make()
+    found, expected = (
+        value.tensor() if isinstance(value, Combination) else value
+        for value in (apply(one, q.u_x), apply(float(one), q.u_x))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("function", [np.sin, np.sqrt, math.sin, float])
+def test_functions_that_know_no_derivatives_say_what_to_use(function: Any) -> None:
+    q, _ = make()
+    with pytest.raises(PinnError, match="use torch"):
+        function(q.u)

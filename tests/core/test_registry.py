@@ -786,6 +786,14 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"ansatz": failing},
         [", with network mlp, fails at a point: ZeroDivisionError: by zero"],
     ),
+    "solution raises": (
+        {"solution": failing},
+        [", with network mlp, fails at a point: ZeroDivisionError: by zero"],
+    ),
+    "equation without a value": (
+        {"equations": lambda self, q: {"heat": torch.log(q.u_x - 1e9)}},
+        ["equation 'heat' is nan at x = ", "for the untrained network; look for divisions, roots"],
+    ),
     "ansatz without a field": (
         {"ansatz": lambda self, q: {"v": q.u}},
         ["the ansatz of wrong must return the fields u, not v"],
