@@ -22,6 +22,7 @@ lint: $(VENV)/installed links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples/pinn-*/pinn_*
 
 docs: $(VENV)/installed links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -8,10 +8,25 @@ from typing import Any
 import tomli
 
 from pinn.core.errors import PinnError
+from pinn.core.registry import registry
+from pinn.core.structure import options
+
+NAMES = {
+    ("problem", "name"): "problem",
+    ("network", "name"): "network",
+    ("points", "sampler"): "sampler",
+    ("weighting", "name"): "weighting",
+    ("optimizers", "name"): "optimizer",
+    ("analyzers", "name"): "analyzer",
+}
+"""Keys that name a part, by their section."""
 
 
 def override(table: dict[str, Any], text: str) -> None:
-    """Apply "section.key=value"; a list of tables is indexed from 0: "optimizers.0.lr=1e-4"."""
+    """Apply "section.key=value"; a list of tables is indexed from 0: "optimizers.0.lr=1e-4".
+
+    Where another part is named, the options that only the old one had are dropped.
+    """
     path, equals, raw = text.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys) or len(keys) < 2:
@@ -31,7 +46,24 @@ def override(table: dict[str, Any], text: str) -> None:
         raise PinnError(
             f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
         )
-    place[keys[-1]] = _toml_value(raw)
+    value = _toml_value(raw)
+    if (keys[0], keys[-1]) in NAMES:
+        _forget_options(place, NAMES[keys[0], keys[-1]], place.get(keys[-1]), value)
+    place[keys[-1]] = value
+
+
+def _forget_options(place: dict[str, Any], kind: str, old: Any, new: Any) -> None:
+    """Drop the options of a part that is replaced by another, but for those that both have."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return
+    try:
+        before, after = (registry().find(kind, name).cls for name in (old, new))
+    except PinnError:  # there is none: reading the configuration says so
+        return
+    kept = {field.name for field in options(after)}
+    for field in options(before):
+        if field.name not in kept:
+            place.pop(field.name, None)
 
 
 def _toml_value(raw: str) -> Any:

@@ -46,13 +46,13 @@ def unknowns(records: Records) -> Iterator[Curves]:
         n: label.removesuffix(".error") for n, label in labels.items() if label.endswith(".error")
     }
     values = {n: label for n, label in labels.items() if n not in errors}
-    if values:
+    for quantity, label in values.items():
         yield Curves(
-            name="unknowns",
-            title="Unknowns of the problem",
-            quantities=values,
-            ylabel="value",
-            caption="Numbers in the equations that are found together with the solution.",
+            name=f"unknown-{label.replace('_', '-')}",
+            title=f"Unknown {label}",
+            quantities={quantity: label},
+            ylabel=label,
+            caption="A number in the equations that is found together with the solution.",
             log=False,
         )
     if errors:

@@ -602,3 +602,39 @@ def test_the_file_in_a_moved_run_directory_means_that_directory(tmp_path: Path) 
     (tmp_path / "environment.json").write_text("{}")
     assert load_config(file).directory == tmp_path
     assert load_config(file, ["run.directory=new"]).directory == Path("new")
+
+
+def test_naming_another_part_on_the_command_line_drops_the_options_of_the_old(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "pinn.toml"
+    file.write_text(
+        """
+        [problem]
+        name = "helmholtz"
+        [network]
+        name = "mlp"
+        width = 7
+        [points]
+        interior = 50
+        [weighting]
+        name = "rba"
+        eta = 0.1
+        factors = { boundary = 2.0 }
+        [[optimizers]]
+        name = "adam"
+        steps = 5
+        lr = 0.1
+        schedule = "cosine"
+        """,
+        encoding="utf-8",
+    )
+    changed = load_config(
+        file, ["weighting.name=vanilla", "network.name=modified-mlp", "optimizers.0.name=lbfgs"]
+    )
+    assert changed.weighting.name == "vanilla"
+    assert changed.network.width == 7  # type: ignore[attr-defined]
+    (stage,) = changed.stages
+    assert (stage.optimizer.name, stage.steps) == ("lbfgs", 5)
+    with pytest.raises(ConfigError, match="eta: unknown key"):
+        load_config(file, ["weighting.name=vanilla", "weighting.eta=0.1"])

@@ -204,11 +204,11 @@ def test_a_run_ends_with_what_it_found(make_config: MakeConfig, tmp_path: Path) 
 
 def test_their_course_is_drawn(make_config: MakeConfig) -> None:
     run = train(config(make_config))
-    values, errors = unknowns(Records(run.path / "metrics.jsonl"))
-    assert values.quantities == {"unknown.c": "c", "unknown.kappa": "kappa"}
+    *values, errors = unknowns(Records(run.path / "metrics.jsonl"))
+    assert [plot.quantities for plot in values] == [{"unknown.c": "c"}, {"unknown.kappa": "kappa"}]
     assert errors.quantities == {"unknown.c.error": "c", "unknown.kappa.error": "kappa"}
-    assert [plot.log for plot in (values, errors)] == [False, True]
-    assert (run.path / "figures" / "unknowns.png").exists()
+    assert [plot.log for plot in (*values, errors)] == [False, False, True]
+    assert (run.path / "figures" / "unknown-kappa.png").exists()
 
 
 @pytest.mark.parametrize(
