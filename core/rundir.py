@@ -103,8 +103,10 @@ class RunDirectory:
         now = sources(config.parts)
         if not checkpoint.newest_first(self.checkpoints) or not self.environment.exists():
             return now
-        begun = json.loads(self.environment.read_text(encoding="utf-8"))
-        found: dict[str, str] = begun.get("sources", now)
+        try:
+            found: dict[str, str] = json.loads(self.environment.read_bytes())["sources"]
+        except (ValueError, KeyError):  # damaged by hand, or of an earlier version
+            return now
         return found
 
     def describe(self, config: Config | Watched, made_with: Mapping[str, Any]) -> None:

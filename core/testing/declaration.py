@@ -9,6 +9,7 @@ import tomli
 import tomli_w
 from attrs.exceptions import FrozenInstanceError
 
+from pinn.core.contract import summary
 from pinn.core.structure import Faults, options, shown_type, structure, unstructure
 from pinn.core.testing.trial import Trial
 
@@ -31,8 +32,7 @@ def it_cannot_be_changed(trial: Trial) -> None:
 
 def it_says_what_it_is(trial: Trial) -> None:
     cls = type(trial.part)
-    summary, *_ = (cls.__doc__ or "").strip().split("\n")
-    assert summary, (
+    assert summary(cls), (
         f"{cls.__name__} has no docstring: its first line is what `pinn list` shows; a formula is good"
     )
     for field in options(cls):

@@ -111,3 +111,12 @@ def test_built_in_parts_are_not_among_the_sources(
     trained()
     environment = json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))
     assert list(environment["sources"]) == ["a_rod_of_my_own"]
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "{}", '{"versions": {}}'])
+def test_an_environment_that_says_nothing_stops_nothing(
+    trained: Callable[..., list[str]], tmp_path: Path, damaged: str
+) -> None:
+    trained(3)
+    (tmp_path / "run" / "environment.json").write_text(damaged, encoding="utf-8")
+    assert not any("changed" in note for note in trained())
