@@ -30,7 +30,7 @@ docs: $(VENV)/installed links
 # The folders under the names that they are imported by, for what reads the source.
 links:
 	mkdir -p build/types/pinn
-	for room in core plugins problems analyzers; do ln -sfn ../../../$$room build/types/pinn/$$room; done
+	for room in core engine plugins problems analyzers testing; do ln -sfn ../../../$$room build/types/pinn/$$room; done
 
 wheel-test: $(VENV)/installed
 	PYTHON=$(BIN)/python bash .ci/test-wheel

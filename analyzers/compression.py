@@ -11,7 +11,13 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pinn.analyzers.binning import Array, entropy, mutual_information, positions, symbols
+from pinn.analyzers.compression_binning import (
+    Array,
+    entropy,
+    mutual_information,
+    positions,
+    symbols,
+)
 from pinn.core import Analyzer, above, at_least, option
 from pinn.core.plots import Curves, Drawing, Plot
 
@@ -221,7 +227,7 @@ def plane(records: Records) -> Iterator[Drawing]:
 
 def draw_plane(figure: Figure, records: Records) -> None:
     """I(X; T) against I(T; Y), one line a layer."""
-    from pinn.core.reporting.theme import sequential
+    from pinn.engine.reporting.theme import sequential
 
     axis = figure.subplots()
     names = layers(records, "information_xt")

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pinn.analyzers.cells import cell_means, cell_numbers
+from pinn.analyzers.grid_cells import cell_means, cell_numbers
 from pinn.core import Analyzer, Curves, Drawing, above, at_least, between, option
 from pinn.core.lazy import torch
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from pinn.analyzers.phase_detection import (
+from pinn.analyzers.phases_detection import (
     DIFFUSION,
     FITTING,
     TOTAL_DIFFUSION,
     Phases,
 )
-from pinn.analyzers.traces import trace_of
+from pinn.analyzers.phases_traces import trace_of
 from pinn.core import Analyzer, Drawing, Span
 
 if TYPE_CHECKING:

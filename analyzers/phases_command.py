@@ -9,7 +9,7 @@ from typing import Any
 import click
 from attrs import asdict
 
-from pinn.analyzers.phase_detection import Phases
+from pinn.analyzers.phases_detection import Phases
 
 ALSO_CALLED = {"total_diffusion": "diffusion equilibrium"}
 
@@ -22,7 +22,7 @@ def phases(trace: Path) -> None:
     TRACE is a CSV file with the columns step, gradient_mean_norm and gradient_std_norm (and, if known,
     weight_cell_mean and weight_cell_rms), the metrics.jsonl of a run, or its directory.
     """
-    from pinn.analyzers.traces import read_trace
+    from pinn.analyzers.phases_traces import read_trace
 
     click.echo(json.dumps(as_document(read_trace(trace).phases()), indent=2))
 

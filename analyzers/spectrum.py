@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from pinn.analyzers.lanczos import EPS, Array, Product, estimate
+from pinn.analyzers.spectrum_lanczos import EPS, Array, Product, estimate
 from pinn.core import Analyzer, at_least, option
 from pinn.core.lazy import torch
 from pinn.core.plots import Curves, Drawing, Plot
@@ -246,7 +246,7 @@ def _unknown(count: int) -> dict[str, Any]:
 
 def draw_spectra(figure: Figure, records: Records) -> None:
     """Eigenvalues over their number, for up to five steps that are spread evenly over the measured."""
-    from pinn.core.reporting.theme import sequential
+    from pinn.engine.reporting.theme import sequential
 
     rows = [row for row in records.rows if row.get("ntk.numerical_rank")]
     shown = np.unique(np.geomspace(1, len(rows), 5).round().astype(int)) - 1

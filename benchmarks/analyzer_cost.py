@@ -18,15 +18,15 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.machine import describe
-from pinn.core.compilation import compile_lazily
-from pinn.core.config import parse_config
-from pinn.core.prepare import prepare
-from pinn.core.progress import Silent
 from pinn.core.records import Records
 from pinn.core.registry import registry
-from pinn.core.rundir import RunDirectory
-from pinn.core.state import initial_state
-from pinn.core.training import Trainer
+from pinn.engine.configuration.config import parse_config
+from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.training.build import prepare
+from pinn.engine.training.compilation import compile_lazily
+from pinn.engine.training.progress import Silent
+from pinn.engine.training.state import initial_state
+from pinn.engine.training.trainer import Trainer
 
 EARLY, EVERY, STEPS = 300, 100, 300_000
 """The papers' cadence: every 2 steps up to EARLY, then every EVERY."""

@@ -9,8 +9,8 @@ import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import NDArray
 
-from pinn.analyzers.phase_detection import DIFFUSION, TOTAL_DIFFUSION, Phases
-from pinn.analyzers.traces import read_trace
+from pinn.analyzers.phases_detection import DIFFUSION, TOTAL_DIFFUSION, Phases
+from pinn.analyzers.phases_traces import read_trace
 from pinn.core import Run
 
 Series = tuple[NDArray[Any], NDArray[Any]]

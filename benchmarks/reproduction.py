@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 PROBLEMS = ("allen-cahn", "cavity", "helmholtz", "burgers")
 WEIGHTINGS = ("vanilla", "rba")
 SCALES = {"laptop": ROOT / "configs" / "laptop", "paper": ROOT / "configs"}
-PINN = "from pinn.core.cli import main; main()"
+PINN = "from pinn.engine.cli import main; main()"
 
 
 def train(file: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.findings import ORDER, Facts
-from pinn.analyzers.phase_detection import DIFFUSION
+from pinn.analyzers.phases_detection import DIFFUSION
 from pinn.core import Run
 
 TEMPLATE = Path(__file__).with_name("reproduction.md.jinja")

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pinn.core.config import Config, load_config, parse_config
 from pinn.core.domain import Box
 from pinn.core.errors import ConfigError, PinnError, TrainingError
 from pinn.core.hookspecs import hookimpl
@@ -12,13 +11,14 @@ from pinn.core.plots import Curves, Drawing, Plot, Span
 from pinn.core.problem import Condition, Measurements, Problem, Reference, Unknown
 from pinn.core.registry import offered
 from pinn.core.schedule import Schedule
+from pinn.engine.configuration.config import Config, load_config, parse_config
 
 if TYPE_CHECKING:
     from pinn.core.records import Records
-    from pinn.core.run import Run, open_run, train
     from pinn.core.view import BatchGradients, View
-    from pinn.core.watching.watch import watch
-    from pinn.core.watching.watcher import Watcher
+    from pinn.engine.training.run import Run, open_run, train
+    from pinn.engine.watching.watch import watch
+    from pinn.engine.watching.watcher import Watcher
 
 __all__ = [
     "Analyzer",
@@ -62,14 +62,14 @@ __all__ = [
 ]
 
 _NEED_TORCH = {
-    "Run": "run",
-    "open_run": "run",
-    "train": "run",
-    "Records": "records",
-    "View": "view",
-    "BatchGradients": "view",
-    "Watcher": "watching.watcher",
-    "watch": "watching.watch",
+    "Run": "engine.training.run",
+    "open_run": "engine.training.run",
+    "train": "engine.training.run",
+    "Records": "core.records",
+    "View": "core.view",
+    "BatchGradients": "core.view",
+    "Watcher": "engine.watching.watcher",
+    "watch": "engine.watching.watch",
 }
 
 
@@ -79,4 +79,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"pinn.core.{_NEED_TORCH[name]}"), name)
+    return getattr(import_module(f"pinn.{_NEED_TORCH[name]}"), name)

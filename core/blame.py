@@ -11,8 +11,8 @@ from attrs import frozen
 from pinn.core.errors import PinnError, TrainingError, out_of_memory
 from pinn.core.origin import NOT_INSTALLED, Origin
 from pinn.core.parts import Analyzer
-from pinn.core.places import Place, kinship, places, told
 from pinn.core.registry import Part, registry
+from pinn.core.tracebacks import Place, kinship, places, told
 
 if TYPE_CHECKING:
     from pinn.core.records import Records

@@ -14,7 +14,7 @@ import click
 import pluggy
 
 from pinn.core.errors import PinnError, nearest, one_of
-from pinn.core.sections import SHARED_OPTIONS
+from pinn.core.kinds import SHARED_OPTIONS
 from pinn.core.structure import check_readable, options
 
 ONE_OF = {"weighting": ("update", "update_at")}

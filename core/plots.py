@@ -1,6 +1,6 @@
 """What an analyzer shows in figures: curves over the steps, or a drawing of its own.
 
-Declared here, drawn by `core/reporting/`; matplotlib is not needed to declare.
+Declared here, drawn by `engine/reporting/`; matplotlib is not needed to declare.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.core.checkpoint import cannot_write, write_atomically
+from pinn.engine.training.checkpoint import cannot_write, write_atomically
 
 Record = dict[str, Any]
 

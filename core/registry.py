@@ -36,8 +36,8 @@ from pinn.core.origin import (
     normal,
 )
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Weighting
-from pinn.core.places import kinship, places, told
 from pinn.core.problem import Problem
+from pinn.core.tracebacks import kinship, places, told
 
 KINDS: dict[str, type] = {
     "problem": Problem,

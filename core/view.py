@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pinn.core.hidden_layers import Forward, hidden_layers
-from pinn.core.points import PointSet
 from pinn.core.problem import Problem, Reference
 from pinn.core.randomness import torch_generator
 from pinn.core.records import Records
+from pinn.engine.training.sampling import PointSet
 
 PIECE = 2**25
 """Numbers that batch gradients computed together may have."""

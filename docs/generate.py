@@ -15,11 +15,11 @@ from typing import Any
 import attrs
 import click
 
-from pinn.core.cli import _commands
-from pinn.core.description import Row, rows
+from pinn.core.kinds import SHARED_OPTIONS, RunOptions
 from pinn.core.registry import Part, registry
-from pinn.core.sections import SHARED_OPTIONS, RunOptions
-from pinn.core.testing.declaration import DECLARATION
+from pinn.engine.cli import _commands
+from pinn.plugins.commands.parts import Row, rows
+from pinn.testing.declaration import DECLARATION
 
 MARKER = re.compile(r"<!-- generated: (?P<what>\w+) ?(?P<of>[\w-]*) -->")
 
@@ -82,7 +82,8 @@ def checks(kind: str) -> str:
     """What the conformance kit checks of a kind; the names of its checks are sentences."""
     found = list(DECLARATION)
     if kind != "any":
-        module = import_module(f"pinn.core.testing.{kind}s")
+        folder = ".checks" if kind in ("problem", "analyzer") else ""
+        module = import_module(f"pinn.testing.{kind}s{folder}")
         found = [*module.CHECKS, *getattr(module, "HARD_CHECKS", ())]
     return "\n".join(f"- {name.replace('_', ' ')}" for name in dict.fromkeys(map(_name, found)))
 

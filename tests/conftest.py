@@ -19,16 +19,17 @@ from attrs import frozen
 from hypothesis import settings
 from torch import Tensor
 
-from pinn.core import Box, Condition, Config, Problem, Weighting, offered, parse_config, run
-from pinn.core.checkpoint import newest_first, read
-from pinn.core.objective import Objective
-from pinn.core.points import PointSet
-from pinn.core.progress import Silent
-from pinn.core.reporting import page
-from pinn.core.reporting.drawing import Picture
-from pinn.core.testing.differences import first_difference
-from pinn.core.testing.nested import derivative as nested
+from pinn.core import Box, Condition, Config, Problem, Weighting, offered, parse_config
 from pinn.core.view import View
+from pinn.engine.reporting import page
+from pinn.engine.reporting.drawing import Picture
+from pinn.engine.training import run
+from pinn.engine.training.checkpoint import newest_first, read
+from pinn.engine.training.objective import Objective
+from pinn.engine.training.progress import Silent
+from pinn.engine.training.sampling import PointSet
+from pinn.testing.probes.differences import first_difference
+from pinn.testing.probes.nested import derivative as nested
 
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("pinn")

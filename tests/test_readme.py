@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import tomli
 
-from pinn.core import Config, config, parse_config, train
-from pinn.core.physics import exact_residuals, residuals
+from pinn.core import Config, parse_config, train
 from pinn.core.registry import Origin, load, registry
+from pinn.engine.configuration import config
+from pinn.engine.derivatives.residuals import exact_residuals, residuals
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

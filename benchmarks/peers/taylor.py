@@ -7,11 +7,11 @@ one more point than the peers', which pins ψ and p at a corner.
 
 import torch
 
-from pinn.core.compilation import compile_lazily
-from pinn.core.config import parse_config
-from pinn.core.points import PointSet
-from pinn.core.prepare import prepare
-from pinn.core.state import build_optimizer, initial_weights
+from pinn.engine.configuration.config import parse_config
+from pinn.engine.training.build import prepare
+from pinn.engine.training.compilation import compile_lazily
+from pinn.engine.training.sampling import PointSet
+from pinn.engine.training.state import build_optimizer, initial_weights
 
 from .setting import DEPTH, LEARNING_RATE, WIDTH, Step, draw_parameters, draw_points
 

@@ -7,7 +7,7 @@ import torch
 from pinn_causal import Causal
 
 from pinn.core import PinnError
-from pinn.core.testing import check_weighting
+from pinn.testing import check_weighting
 
 
 def examples(count: int, equations: int = 1) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pinn_gradient_conflict import GradientConflict, cosine
 
 from pinn.core import BatchGradients
-from pinn.core.testing import (
+from pinn.testing import (
     arrays,
     check_agreement,
     check_analyzer,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pinn_heat2d import Heat2d
 
-from pinn.core.testing import check_problem
+from pinn.testing import check_problem
 
 
 def test_it_is_a_sound_problem() -> None:

@@ -8,7 +8,7 @@ from make_measurements import write
 from pinn_inverse_burgers import PACKAGED, InverseBurgers, read
 
 from pinn.core import ConfigError, PinnError, parse_config
-from pinn.core.testing import check_problem
+from pinn.testing import check_problem
 
 
 def written(tmp_path: Path, text: str) -> str:

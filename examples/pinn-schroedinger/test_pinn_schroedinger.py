@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pinn_schroedinger import Schroedinger
 
-from pinn.core.evaluation import reference_solution
-from pinn.core.testing import check_problem
+from pinn.engine.training.evaluation import reference_solution
+from pinn.testing import check_problem
 
 
 @pytest.mark.parametrize(("amplitude", "speed"), [(1.5, 1.0), (2.0, -0.5)])

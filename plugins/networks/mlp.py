@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from pinn.core import Box
-from pinn.plugins.networks.options import FeedForward
+from pinn.plugins.networks.feed_forward import FeedForward
 
 if TYPE_CHECKING:
     from torch import Generator, nn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from pinn.core import Box
-from pinn.plugins.networks.options import FeedForward
+from pinn.plugins.networks.feed_forward import FeedForward
 
 if TYPE_CHECKING:
     from torch import Generator, nn
@@ -23,8 +23,8 @@ class ModifiedMLP(FeedForward):
     name = "modified-mlp"
 
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
-        from pinn.plugins.networks.gated import Gated
         from pinn.plugins.networks.layers import activation, linear
+        from pinn.plugins.networks.modified_mlp_module import Gated
 
         embedding = self.embedding(inputs, generator)
 

@@ -17,8 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pinn.analyzers.binning import entropy, mutual_information, positions, symbols
 from pinn.analyzers.compression import Compression, binarisation, layer_measures, saturation
+from pinn.analyzers.compression_binning import entropy, mutual_information, positions, symbols
 from pinn.core.plots import Curves, Drawing
 from pinn.core.records import Records
 

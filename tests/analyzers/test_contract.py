@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from pinn.core import Config, parse_config, run, train
+from pinn.core import Config, parse_config, train
 from pinn.core.records import Records
 from pinn.core.registry import registry
-from pinn.core.reporting import report
-from pinn.core.testing import check_analyzer
+from pinn.engine.reporting import report
+from pinn.engine.training import run
+from pinn.testing import check_analyzer
 
 ANALYZERS = {part.name: part.cls for part in registry().parts("analyzer")}
 NAMES = list(ANALYZERS)

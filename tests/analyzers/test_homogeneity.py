@@ -14,11 +14,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from pinn.analyzers.cells import cell_numbers
+from pinn.analyzers.grid_cells import cell_numbers
 from pinn.analyzers.homogeneity import Homogeneity, order, peak, variation
 from pinn.core import Config, Curves, Drawing, train
-from pinn.core.checkpoint import newest_first, read
 from pinn.core.records import Records
+from pinn.engine.training.checkpoint import newest_first, read
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from pinn.analyzers.binning import entropy, positions, symbols
 from pinn.analyzers.compression import saturation
+from pinn.analyzers.compression_binning import entropy, positions, symbols
 from pinn.analyzers.homogeneity import order, peak, variation
 from pinn.analyzers.snr import alignment, directional_snr, gradient_order, snr
 from pinn.analyzers.spectrum import effective_rank
-from pinn.core.testing import (
+from pinn.testing import (
     arrays,
     check_agreement,
     check_bounds,

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from pinn.analyzers.maps import SHOWN, Maps
 from pinn.core import Box, Config, Drawing, train
-from pinn.core.points import PointSet
 from pinn.core.records import Records
+from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.vanilla import Vanilla
 
 MakeCase = Callable[..., Any]

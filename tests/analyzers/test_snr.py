@@ -25,9 +25,9 @@ from pinn.analyzers.snr import (
     snr,
 )
 from pinn.core import Drawing, view
-from pinn.core.points import PointSet
 from pinn.core.records import Records
 from pinn.core.view import BatchGradients, View
+from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 
 Close = Callable[..., None]

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pinn.analyzers import spectrum
-from pinn.analyzers.lanczos import estimate, lanczos
 from pinn.analyzers.spectrum import (
     Spectrum,
     describe,
@@ -26,10 +25,11 @@ from pinn.analyzers.spectrum import (
     kernel_product,
     kernel_trace,
 )
+from pinn.analyzers.spectrum_lanczos import estimate, lanczos
 from pinn.core import Config
 from pinn.core.plots import Curves, Drawing
-from pinn.core.prepare import prepare
 from pinn.core.records import Records
+from pinn.engine.training.build import prepare
 from pinn.plugins.weightings.vanilla import Vanilla
 
 Array = NDArray[np.float64]

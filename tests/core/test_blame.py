@@ -20,11 +20,11 @@ from click.testing import CliRunner
 from pinn.core import Config, PinnError, TrainingError, open_run, parse_config, train
 from pinn.core import registry as registries
 from pinn.core.blame import by, culprit, fault, where
-from pinn.core.checkpoint import newest_first, read
-from pinn.core.cli import _commands
-from pinn.core.objective import Objective
-from pinn.core.progress import Silent
 from pinn.core.registry import Origin, installed_plugins, load
+from pinn.engine.cli import _commands
+from pinn.engine.training.checkpoint import newest_first, read
+from pinn.engine.training.objective import Objective
+from pinn.engine.training.progress import Silent
 
 PARTS = '''
 """A plugin whose parts fail when `failing` says so."""
@@ -701,16 +701,16 @@ def test_memory_that_an_analyzer_uses_up_stops_the_run(frail: Any, tmp_path: Pat
 def test_random_numbers_go_on_as_if_it_had_not_been_asked(
     frail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    from pinn.core import training
+    from pinn.engine.training import trainer
 
     kept: list[torch.Tensor] = []
-    state = training.global_state
+    state = trainer.global_state
 
     def remembered() -> dict[str, Any]:
         kept.append(torch.get_rng_state())
         return state()
 
-    monkeypatch.setattr(training, "global_state", remembered)
+    monkeypatch.setattr(trainer, "global_state", remembered)
     frail.failing["measure"] = 0
     frail.error = error
     stage = [{"name": "frail-sgd", "steps": 3}]

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinn.core import PinnError, Run, open_run, parse_config, run, train
+from pinn.core import PinnError, Run, open_run, parse_config, train
 from pinn.core.frame import frame
 from pinn.core.records import Records, cell
 from pinn.core.registry import registry
+from pinn.engine.training import run
 
 pandas = pytest.importorskip("pandas")
 polars = pytest.importorskip("polars")

@@ -29,8 +29,8 @@ from pinn.core import (
 from pinn.core import (
     registry as registries,
 )
-from pinn.core.cli import _commands
 from pinn.core.registry import Origin, load
+from pinn.engine.cli import _commands
 
 Offer = Callable[..., tuple[Any, Origin]]
 

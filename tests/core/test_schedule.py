@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinn.core import Config, Schedule, parse_config, train
-from pinn.core.sections import AnalyzerOptions
+from pinn.core.kinds import AnalyzerOptions
 
 MakeConfig = Callable[..., Config]
 

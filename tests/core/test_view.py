@@ -16,9 +16,9 @@ from torch import Tensor
 
 from pinn.core import Analyzer, Config, Reference, train
 from pinn.core import view as view_module
-from pinn.core.checkpoint import newest_first, read
-from pinn.core.points import PointSet
 from pinn.core.view import View
+from pinn.engine.training.checkpoint import newest_first, read
+from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 

@@ -18,10 +18,10 @@ import torch
 from attrs import evolve, frozen
 
 import pinn.core
-import pinn.core.testing
+import pinn.testing
 from pinn.core import Config, load_config, offered, parse_config, train
-from pinn.core.cli import _commands
 from pinn.core.registry import HOOKS, KINDS
+from pinn.engine.cli import _commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,7 +83,7 @@ def test_every_part_that_a_page_defines_keeps_its_contract(page: Path, module: M
         bases = getattr(part, "__mro__", ())
         for kind, base in KINDS.items():
             if base in bases and part is not base and name not in BROKEN:
-                getattr(pinn.core.testing, f"check_{kind}")(part)
+                getattr(pinn.testing, f"check_{kind}")(part)
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import click
 import pytest
 
 import pinn.core
-import pinn.core.testing
+import pinn.testing
 from pinn.core import Config, hookspecs, train
-from pinn.core.cli import _commands
-from pinn.core.config import _Reader
+from pinn.core.kinds import SHARED_OPTIONS, RunOptions
 from pinn.core.registry import KINDS, registry
-from pinn.core.sections import SHARED_OPTIONS, RunOptions
 from pinn.core.structure import options
+from pinn.engine.cli import _commands
+from pinn.engine.configuration.config import _Reader
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -112,7 +112,7 @@ API = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.glob("referenc
 @pytest.mark.parametrize(
     "name",
     [f"pinn.core.{name}" for name in pinn.core.__all__]
-    + [f"pinn.core.testing.{name}" for name in pinn.core.testing.__all__],
+    + [f"pinn.testing.{name}" for name in pinn.testing.__all__],
 )
 def test_every_public_name_has_a_docstring_and_a_place_in_the_reference(name: str) -> None:
     assert f"\n::: {name}\n" in API

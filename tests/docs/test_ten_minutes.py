@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from pinn.core import offered
-from pinn.core.cli import _commands
-from pinn.core.new import new_package
-from pinn.core.testing import check_problem
+from pinn.engine.cli import _commands
+from pinn.plugins.commands.scaffold import new_package
+from pinn.testing import check_problem
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+).*\n((?:.*\n)*?)```$", PAGE, re.M)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pinn.core import Box, PinnError
-from pinn.core.jets import jets
 from pinn.core.registry import registry
-from pinn.core.series import coordinate
-from pinn.core.testing import check_network
+from pinn.engine.derivatives import coordinate
+from pinn.engine.derivatives.jets import jets
+from pinn.plugins.networks.feed_forward import ACTIVATIONS, INITIALISATIONS
 from pinn.plugins.networks.mlp import MLP
 from pinn.plugins.networks.modified_mlp import ModifiedMLP
-from pinn.plugins.networks.options import ACTIVATIONS, INITIALISATIONS
+from pinn.testing import check_network
 
 NETWORKS = [part.cls for part in registry().parts("network")]
 BUILT_IN = [MLP, ModifiedMLP]

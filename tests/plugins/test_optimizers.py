@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pinn.core.registry import registry
-from pinn.core.testing import check_optimizer
 from pinn.plugins.optimizers.adam import Adam
 from pinn.plugins.optimizers.lbfgs import LBFGS
+from pinn.testing import check_optimizer
 
 OPTIMIZERS = [part.cls for part in registry().parts("optimizer")]
 

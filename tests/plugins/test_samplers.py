@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from pinn.core import Box, PinnError
 from pinn.core.registry import registry
-from pinn.core.testing import check_sampler
 from pinn.plugins.samplers.grid import Grid
 from pinn.plugins.samplers.lhs import LatinHypercube
 from pinn.plugins.samplers.sobol import Sobol
 from pinn.plugins.samplers.uniform import Uniform
+from pinn.testing import check_sampler
 
 SAMPLERS = [part.cls for part in registry().parts("sampler")]
 INTERVALS = st.tuples(st.floats(-100, 100), st.floats(1e-3, 50)).map(lambda i: (i[0], sum(i)))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pinn.core import parse_config
 from pinn.core.registry import registry
-from pinn.core.state import initial_weights
-from pinn.core.testing import check_weighting
+from pinn.engine.training.state import initial_weights
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
+from pinn.testing import check_weighting
 
 Close = Callable[..., None]
 

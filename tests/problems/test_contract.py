@@ -16,13 +16,13 @@ from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from pinn.core import Config, Problem, Reference, open_run, train
-from pinn.core.evaluation import Evaluator, reference_solution
-from pinn.core.physics import exact_residuals, quantities, residuals
-from pinn.core.quantities import Forms, Quantities, named_tensors
 from pinn.core.registry import registry
 from pinn.core.structure import unstructure
-from pinn.core.testing import check_problem
+from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.residuals import exact_residuals, quantities, residuals
+from pinn.engine.training.evaluation import Evaluator, reference_solution
 from pinn.plugins.networks.mlp import MLP
+from pinn.testing import check_problem
 
 Array = NDArray[Any]
 MakeConfig = Callable[..., Config]

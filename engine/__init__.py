@@ -1,0 +1,1 @@
+"""A pinn.toml trained, measured, drawn."""

@@ -1,0 +1,1 @@
+"""A pinn.toml, read strictly, and the directory that keeps it."""

@@ -1,0 +1,256 @@
+"""Elementwise functions, each by its own Taylor coefficients F_k = F^(k)(z_0) / k!"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import torch
+
+from pinn.engine.derivatives.jets import Jets
+from pinn.engine.derivatives.operations import add, as_pair, multiply
+from pinn.engine.derivatives.series import Coefficients, Series, rule, scale, total
+
+
+def compose(z: Series, outer: Sequence[torch.Tensor | None]) -> Series:
+    """F(z) = Σ F_k n^k with n = z − z_0, a finite sum because n is nilpotent."""
+    base, first, *higher = outer
+    assert base is not None
+    slope = {i: c for i, c in z.coefficients.items() if i}
+    found: Coefficients = {0: base}
+    terms: dict[int, list[torch.Tensor]] = {}
+    rest, power_of_rest = slope, slope
+    for factor in (first, *higher):
+        for i, c in power_of_rest.items():
+            if factor is not None:
+                terms.setdefault(i, []).append(factor * c)
+        power_of_rest = _times_nilpotent(power_of_rest, rest, z.jets)
+    found |= {i: total(terms[i]) for i in sorted(terms)}
+    return Series(found, z.jets)
+
+
+def _times_nilpotent(a: Coefficients, b: Coefficients, jets: Jets) -> Coefficients:
+    """The product of two series without value."""
+    found: Coefficients = {}
+    for i, table in enumerate(jets.products):
+        terms = []
+        for j, k, factor in table:
+            if j != k and a is b and j in a and k in a:
+                terms.append(scale(a[j] * a[k], 2 * factor))
+                continue
+            for left, right in [(j, k)] if j == k else [(j, k), (k, j)]:
+                if left in a and right in b:
+                    terms.append(scale(a[left] * b[right], factor))
+        if terms:
+            found[i] = total(terms)
+    return found
+
+
+def elementwise(
+    coefficients: Callable[[torch.Tensor, int], list[torch.Tensor | None]],
+) -> Callable[..., Series]:
+    """The rule of an elementwise function from `coefficients(z_0, degree) -> [F_0, …, F_degree]`."""
+
+    def rule(z: Series) -> Series:
+        return compose(z, coefficients(z.value, max(z.jets.degree, 1)))
+
+    return rule
+
+
+def _riccati(
+    value: torch.Tensor, degree: int, constant: float, slope: float
+) -> list[torch.Tensor | None]:
+    """F' = constant + slope F − F²: (k+1) F_{k+1} = constant δ_k0 + slope F_k − Σ F_i F_{k−i}."""
+    f = [value]
+    for k in range(degree):
+        halves = combinations_with_replacement(range(k + 1), 2)
+        squared = total([scale(f[i] * f[j], 1 + (i != j)) for i, j in halves if i + j == k])
+        right = -squared if not slope else slope * f[k] - squared
+        f.append(scale(right + constant if k == 0 and constant else right, 1 / (k + 1)))
+    return list(f)
+
+
+@rule("tanh")
+@elementwise
+def tanh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return _riccati(torch.tanh(z), degree, constant=1.0, slope=0.0)
+
+
+@rule("sigmoid")
+@elementwise
+def sigmoid(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return _riccati(torch.sigmoid(z), degree, constant=0.0, slope=1.0)
+
+
+@rule("exp")
+@elementwise
+def exp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    value = torch.exp(z)
+    return [scale(value, 1 / math.factorial(k)) for k in range(degree + 1)]
+
+
+@rule("sin")
+@elementwise
+def sin(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return _circular(torch.sin(z), torch.cos(z), degree)
+
+
+@rule("cos")
+@elementwise
+def cos(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return _circular(torch.cos(z), -torch.sin(z), degree)
+
+
+def _circular(value: torch.Tensor, slope: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    signs = (1, 1, -1, -1)
+    pair = (value, slope)
+    return [scale(pair[k % 2], signs[k % 4] / math.factorial(k)) for k in range(degree + 1)]
+
+
+@rule("log")
+@elementwise
+def log(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    inverse = torch.reciprocal(z)
+    return [torch.log(z), *((-1) ** (k - 1) / k * inverse**k for k in range(1, degree + 1))]
+
+
+def _power_rule(
+    exponent: Any, value: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[..., Series]:
+    """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
+
+    @elementwise
+    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+        inverse = torch.reciprocal(z)
+        f = [value(z)]
+        for k in range(1, degree + 1):
+            f.append((exponent - k + 1) / k * f[-1] * inverse)
+        return list(f)
+
+    return rule
+
+
+reciprocal = rule("reciprocal")(_power_rule(-1.0, torch.reciprocal))
+sqrt = rule("sqrt")(_power_rule(0.5, torch.sqrt))
+rsqrt = rule("rsqrt")(_power_rule(-0.5, torch.rsqrt))
+
+
+@rule("rpow")
+def power_of(exponent: Any, z: Any) -> Series:
+    return power(z, exponent)
+
+
+@rule("pow")
+def power(z: Any, exponent: Any) -> Series:
+    if isinstance(exponent, Series):
+        base, exponent = as_pair(z, exponent)
+        return exp(multiply(exponent, log(base)))
+    if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
+        return _natural_power(int(exponent))(z)
+    return _power_rule(exponent, lambda value: torch.pow(value, exponent))(z)
+
+
+def _natural_power(exponent: int) -> Callable[..., Series]:
+    """F = z^p: F_k = (p over k) z^(p−k), defined at z = 0 too."""
+
+    @elementwise
+    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+        highest = min(degree, exponent)
+        f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
+        return f + [None] * (degree - highest)
+
+    return rule
+
+
+square = rule("square")(_natural_power(2))
+
+
+@rule("erf")
+@elementwise
+def erf(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    """F' = g = 2/√π exp(−z²), and g' = −2 z g."""
+    g = [2 / math.sqrt(math.pi) * torch.exp(-z * z)]
+    for k in range(degree - 1):
+        g.append(-2 / (k + 1) * (z * g[k] + (g[k - 1] if k else 0)))
+    return [torch.erf(z), *(scale(c, 1 / (k + 1)) for k, c in enumerate(g))]
+
+
+@rule("atan", "arctan")
+@elementwise
+def atan(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    """F' = g with (1 + z²) g = 1."""
+    inverse = torch.reciprocal(1 + z * z)
+    g = [inverse]
+    for k in range(1, degree):
+        g.append(-inverse * (2 * z * g[k - 1] + (g[k - 2] if k > 1 else 0)))
+    return [torch.atan(z), *(scale(c, 1 / (k + 1)) for k, c in enumerate(g))]
+
+
+@rule("softplus")
+def softplus(z: Series, beta: float = 1.0, threshold: float = 20.0) -> Series:
+    """F' = sigmoid(β z)."""
+
+    @elementwise
+    def rule(value: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+        slope = _riccati(torch.sigmoid(beta * value), degree - 1, constant=0.0, slope=1.0)
+        base = torch.nn.functional.softplus(value, beta, threshold)
+        return [base, *(scale(c, beta**k / (k + 1)) for k, c in enumerate(slope) if c is not None)]
+
+    return rule(z)
+
+
+@rule("relu")
+def relu(z: Series, inplace: bool = False) -> Series:
+    return ramp(z)
+
+
+@elementwise
+def ramp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return [torch.relu(z), (z > 0).to(z.dtype)] + [None] * (degree - 1)
+
+
+@rule("abs", "absolute")
+@elementwise
+def absolute(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    return [torch.abs(z), torch.sign(z)] + [None] * (degree - 1)
+
+
+@rule("silu")
+def silu(z: Series, inplace: bool = False) -> Series:
+    return multiply(z, sigmoid(z))
+
+
+@rule("gelu")
+def gelu(z: Series, *, approximate: str = "none") -> Series:
+    if approximate == "tanh":
+        inner = multiply(add(z, multiply(power(z, 3), 0.044715)), math.sqrt(2 / math.pi))
+        return multiply(multiply(z, add(tanh(inner), 1.0)), 0.5)
+    return multiply(multiply(z, add(erf(multiply(z, math.sqrt(0.5))), 1.0)), 0.5)
+
+
+@rule("sinh")
+@elementwise
+def sinh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    pair = (torch.sinh(z), torch.cosh(z))
+    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
+
+
+@rule("cosh")
+@elementwise
+def cosh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+    pair = (torch.cosh(z), torch.sinh(z))
+    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
+
+
+@rule("layer_norm")
+def layer_norm(
+    z: Series, shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Series:
+    """In parts, because torch's own is wrong from the second forward-mode derivative on."""
+    dims = tuple(range(-len(shape), 0))
+    centred = z - z.mean(dims, keepdim=True)
+    normal = centred * rsqrt((centred * centred).mean(dims, keepdim=True) + eps)
+    scaled = normal if weight is None else normal * weight
+    return scaled if bias is None else scaled + bias

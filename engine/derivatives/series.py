@@ -1,0 +1,214 @@
+"""The series itself, and how a torch operation finds its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+
+from pinn.engine.derivatives.jets import Functional, Jets
+
+Coefficients = dict[int, torch.Tensor]
+
+
+class SeriesError(TypeError):
+    """A torch operation that cannot be applied to a Taylor series."""
+
+
+class UnknownOperation(UserWarning):
+    """An operation without a Taylor rule was differentiated by nested autograd."""
+
+
+class Series:
+    """One function of the coordinates, near every point.
+
+    Args:
+        coefficients: {channel: tensor}; an absent channel is zero; all broadcast to the value's shape.
+        jets: what the channels mean and how they multiply.
+    """
+
+    __array_ufunc__ = None
+    """NumPy numbers on the left leave the operation to the series."""
+
+    def __init__(self, coefficients: Coefficients, jets: Jets) -> None:
+        self.coefficients = coefficients
+        self.jets = jets
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return apply(func, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        method = None if name.startswith("__") else getattr(torch.Tensor, name, None)
+        if not callable(method):
+            raise AttributeError(f"a Taylor series has no attribute {name!r}")
+        return lambda *args, **kwargs: apply(method, (self, *args), kwargs)
+
+    @property
+    def value(self) -> torch.Tensor:
+        """The function itself at each point."""
+        return self.coefficients[0]
+
+    def read(self, functional: Functional) -> torch.Tensor:
+        """Σ a_α D^α u at each point, in the shape of the value."""
+        terms = [
+            self.coefficients[i] if factor == 1 else factor * self.coefficients[i]
+            for i, factor in self.jets.weights(functional).items()
+            if i in self.coefficients
+        ]
+        return total(terms).expand(self.shape) if terms else torch.zeros_like(self.value)
+
+    def map(self, func: Callable[[torch.Tensor], Any]) -> Series:
+        """Apply a linear function to every coefficient."""
+        return Series({i: func(c) for i, c in self.coefficients.items()}, self.jets)
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.value.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.value.device
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return self.ndim
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(apply(torch.unbind, (self,), {}))
+
+    def __repr__(self) -> str:
+        return f"Series(shape={tuple(self.shape)}, monomials={self.jets.monomials})"
+
+    def __getitem__(self, item: Any) -> Series:
+        return self.map(lambda c: c.expand(self.shape)[item])
+
+    def __neg__(self) -> Series:
+        return self.map(torch.neg)
+
+    def __pos__(self) -> Series:
+        return self
+
+    def __abs__(self) -> Series:
+        return apply(torch.abs, (self,), {})
+
+    def __add__(self, other: Any) -> Series:
+        return apply(torch.add, (self, other), {})
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Series:
+        return apply(torch.sub, (self, other), {})
+
+    def __rsub__(self, other: Any) -> Series:
+        return apply(torch.sub, (other, self), {})
+
+    def __mul__(self, other: Any) -> Series:
+        return apply(torch.mul, (self, other), {})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Series:
+        return apply(torch.div, (self, other), {})
+
+    def __rtruediv__(self, other: Any) -> Series:
+        return apply(torch.div, (other, self), {})
+
+    def __pow__(self, exponent: Any) -> Series:
+        return apply(torch.pow, (self, exponent), {})
+
+    def __rpow__(self, base: Any) -> Series:
+        return apply(torch.pow, (base, self), {})
+
+    def __matmul__(self, other: Any) -> Series:
+        return apply(torch.matmul, (self, other), {})
+
+    def __rmatmul__(self, other: Any) -> Series:
+        return apply(torch.matmul, (other, self), {})
+
+    def __gt__(self, other: Any) -> Any:
+        return apply(torch.gt, (self, other), {})
+
+    def __lt__(self, other: Any) -> Any:
+        return apply(torch.lt, (self, other), {})
+
+    def __ge__(self, other: Any) -> Any:
+        return apply(torch.ge, (self, other), {})
+
+    def __le__(self, other: Any) -> Any:
+        return apply(torch.le, (self, other), {})
+
+    def __eq__(self, other: Any) -> Any:
+        return apply(torch.eq, (self, other), {})
+
+    def __ne__(self, other: Any) -> Any:
+        return apply(torch.ne, (self, other), {})
+
+    __hash__ = object.__hash__
+
+
+def coordinate(value: torch.Tensor, axis: int, jets: Jets) -> Series:
+    """The coordinate number `axis` itself: its value, slope one, and nothing above."""
+    ones = torch.ones((1,) * value.ndim, dtype=value.dtype, device=value.device)
+    slopes = {i: c * ones for i, c in jets.slopes(axis).items()}
+    return Series({0: value, **slopes}, jets)
+
+
+Rule = Callable[..., Any]
+
+RULES: dict[str, Rule] = {}
+"""What stands in for a torch operation, by its name."""
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Make a function the rule of the torch operations of these names."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """`func` on arguments of which at least one is a series: by its rule, or by nested autograd."""
+    name = func.__name__
+    if name.endswith("_") and not name.endswith("__"):
+        raise SeriesError(f"{name} works in place, which a Taylor series cannot: use {name[:-1]}")
+    if name == "__setitem__":
+        raise SeriesError("a Taylor series cannot be written into a tensor: use torch.cat or stack")
+    found = RULES.get(name.strip("_"))
+    if found is not None:
+        return found(*args, **kwargs)
+    from pinn.engine.derivatives.nested import by_nested_autograd
+
+    return by_nested_autograd(func, args, kwargs)
+
+
+def scale(tensor: torch.Tensor, factor: float) -> torch.Tensor:
+    return tensor if factor == 1 else factor * tensor
+
+
+def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    return reduce(torch.add, terms)

@@ -1,0 +1,187 @@
+"""Runs beside each other: a table, and every kind of curve with one line a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from attrs import field, frozen
+
+from pinn.core.errors import PinnError
+from pinn.core.plots import Curves
+from pinn.core.records import Records
+from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.watched import Watched
+from pinn.engine.reporting.content import Chapter, chapters
+from pinn.engine.reporting.curves import HEIGHT, Line, draw_curves, line
+from pinn.engine.reporting.figures import loss, unknowns
+from pinn.engine.reporting.page import Exhibit, Gallery, write_page
+from pinn.engine.reporting.report import caption, results
+from pinn.engine.reporting.subject import subject
+from pinn.engine.reporting.ticks import shown
+
+NOT_REACHED = "not reached"
+TRAINING, PER_STEP = "seconds of training", "seconds per step"
+FEW = 2
+"""Runs whose noise is shown; that of more hides their medians."""
+
+
+@frozen
+class Compared:
+    """A run in a comparison, under a name that no other has; `place` chooses its colour."""
+
+    label: str
+    place: int
+    config: Config | Watched
+    records: Records
+    chapters: list[Chapter]
+
+    @property
+    def curves(self) -> dict[str, Curves]:
+        found: dict[str, Curves] = {}
+        own = loss(self.records), *unknowns(self.records)
+        for plot in (*own, *(p for c in self.chapters for p in c.plots)):
+            if isinstance(plot, Curves):
+                found.setdefault(plot.name, plot)
+        return found
+
+
+@frozen
+class Row:
+    """What the table says about one quantity: a cell for each run."""
+
+    name: str
+    about: str
+    cells: list[str] = field(factory=list)
+
+
+@frozen
+class Comparison:
+    page: Path
+    runs: list[str]
+    rows: list[Row]
+
+    def text(self) -> str:
+        """The table in aligned columns."""
+        lines = [("", "", *self.runs), *((row.name, row.about, *row.cells) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if i > 1 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ).rstrip()
+            for cells in lines
+        )
+
+
+def compare(paths: Sequence[Path], page: Path) -> Comparison:
+    """Write `page`, and its figures as PDF and PNG in a folder of the same name.
+
+    Raises:
+        PinnError: a path is no run, or is given twice.
+        TrainingError: a file cannot be written.
+    """
+    if page.is_dir():
+        page = page / "compare.html"
+    elif not page.suffix:
+        page = page.with_suffix(".html")
+    runs = opened(paths)
+    rows = table(runs)
+    gallery = Gallery(page.with_suffix(""))
+    exhibits = list(drawn(runs, gallery))
+    write_page(
+        page,
+        "compare.html",
+        runs=[(run.label, run.place % 6 + 1, subject(run.config).sentence) for run in runs],
+        rows=rows,
+        exhibits=exhibits,
+        faults=[f"{r.label}, {c.name}: {f}" for r in runs for c in r.chapters for f in c.faults],
+        folder=gallery.folder.name,
+    )
+    return Comparison(page, [run.label for run in runs], rows)
+
+
+def opened(paths: Sequence[Path]) -> list[Compared]:
+    found = []
+    for place, (path, label) in enumerate(zip(paths, labels(paths), strict=True)):
+        directory = RunDirectory(path)
+        config, records = directory.read_config(), Records(directory.metrics)
+        found.append(Compared(label, place, config, records, chapters(config, records)))
+    return found
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart.
+
+    Raises:
+        PinnError: two paths are the same directory.
+    """
+    parts = [path.resolve().parts for path in paths]
+    for i, path in enumerate(parts):
+        if path in parts[:i]:
+            raise PinnError(f"{paths[i]}: is given twice")
+    depths = [1] * len(parts)
+    while True:
+        ends = ["/".join(p[-d:]) for p, d in zip(parts, depths, strict=True)]
+        if len(set(ends)) == len(ends):
+            return ends
+        depths = [d + (ends.count(e) > 1) for e, d in zip(ends, depths, strict=True)]
+
+
+def table(runs: Sequence[Compared]) -> list[Row]:
+    """Steps, final values, the step of each event, and times; a dash where a run does not measure."""
+    names = {"steps": "trained"}
+    found: list[Mapping[str, str]] = []
+    for run in runs:
+        cells = {"steps": shown(run.records.rows[-1]["step"] if run.records.rows else 0)}
+        for name, who, value in results(run.config, run.records):
+            names[name] = "final" if who in name else f"final, {who}"
+            cells[name] = shown(value)
+        for observer in run.config.observers:
+            for event in observer.analyzer.events:
+                names[event] = "first step"
+                reached = run.records.last(event)
+                cells[event] = NOT_REACHED if reached is None else shown(reached)
+        found.append(cells | _times(run.records))
+    names |= dict.fromkeys((TRAINING, PER_STEP), "")
+    return [Row(n, about, [cells.get(n, "–") for cells in found]) for n, about in names.items()]
+
+
+def _times(records: Records) -> dict[str, str]:
+    seconds = records.last("seconds")
+    if not isinstance(seconds, int | float):
+        return {}
+    step = max(row["step"] for row in records.rows if "seconds" in row)
+    return {TRAINING: shown(float(seconds)), PER_STEP: shown(seconds / step)}
+
+
+def drawn(runs: Sequence[Compared], gallery: Gallery) -> Iterator[Exhibit]:
+    """A figure for each name of curves that any run has: their first quantity, a line a run."""
+    names = dict.fromkeys(name for run in runs for name in run.curves)
+    for name in names:
+        having = [run for run in runs if name in run.curves]
+        first = having[0].curves[name]
+        lines = [one for run in having if (one := _line(run, run.curves[name])) is not None]
+        if not lines:
+            continue
+        whats = {next(iter(run.curves[name].quantities.values()), "") for run in having}
+        what = f": {whats.pop()}" if len(whats) == 1 and len(first.quantities) > 1 else ""
+        look = Curves(
+            name=name,
+            title=(first.ylabel or name) + what,  # its own title may tell of one run
+            quantities={},
+            ylabel=first.ylabel,
+            log=first.log,
+            limits=first.limits,
+            noisy=first.noisy and len(lines) <= FEW,
+        )
+        draw = partial(draw_curves, curves=look, found=lines)
+        yield gallery.add(name, look.title, caption(first.caption, look.noisy), HEIGHT, draw)
+
+
+def _line(run: Compared, curves: Curves) -> Line | None:
+    if not curves.quantities:
+        return None
+    return line(run.records, next(iter(curves.quantities)), run.label, run.place, curves.log)

@@ -1,0 +1,223 @@
+"""The loss of a network, its gradient, and the weights that it is taken with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from pinn.core.blame import by
+from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.parts import Weighting
+from pinn.core.problem import Problem
+from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.unknowns import unknown_values
+from pinn.engine.training.sampling import PointSet
+
+Parameters = Sequence[Tensor]
+Compile = Callable[..., Callable[..., Any]]
+
+
+@frozen
+class Evaluation:
+    """What one evaluation of the loss gives.
+
+    Attributes:
+        terms: the loss of each equation and condition, in the order of `Objective.names`.
+        gradient: of the sum of the terms, one tensor a parameter.
+        weights: of the interior points, as the terms used them.
+        residuals: (equations, points), detached.
+    """
+
+    terms: Tensor
+    gradient: tuple[Tensor, ...]
+    weights: Tensor
+    residuals: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        return self.terms.sum()
+
+
+class Objective:
+    """loss = Σ_k f_k mean_i((λ_ki r_ki)²) + Σ_c f_c mean(r_c²), with fixed factors f.
+
+    Every method is a function of the parameters, which are passed in the module's order.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        module: torch.nn.Module,
+        weighting: Weighting,
+        factors: dict[str, float],
+        chunk: int = 0,
+    ) -> None:
+        self.problem = problem
+        self.module = module
+        self.weighting = weighting
+        self.chunk = chunk
+        self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
+        self.equations = residuals(problem, problem.equations, f"the equations of {problem.name}")
+        self.conditions = {
+            c.name: residuals(
+                problem, c.residual, f"condition {c.name!r} of {problem.name}", c.name
+            )
+            for c in problem.conditions()
+        }
+        names = [*self.equations.names, *self.conditions]
+        if len(set(names)) < len(names):
+            raise PinnError(
+                f"{problem.name}{by(problem)}: equations and conditions share a name: {one_of(names)}"
+            )
+        for name in factors:
+            if name not in names:
+                raise PinnError(
+                    f"[weighting.factors] {name}: no such equation or condition"
+                    f"{nearest(name, names)}; there are {one_of(names)}"
+                )
+        self.names = tuple(names)
+        self._factors = {name: factors.get(name, 1.0) for name in names}
+        self.batch_gradients: Callable[..., tuple[Tensor, ...]] = self._batch_gradients
+        """Gradients (batches, *shape), one tensor a parameter, of `interior_loss` on batches of points.
+
+        Takes the parameters, points (batches, n, dimension) and weights (batches, equations, n).
+        """
+        self._updating: Callable[..., Any] = partial(self._evaluate, True)
+        self._frozen: Callable[..., Any] = partial(self._evaluate, False)
+        self._on_conditions: Callable[..., Any] = self._evaluate_conditions
+        self._residuals: Callable[..., Tensor] = self._look
+
+    @property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """What is trained; a network may have parameters that are not."""
+        return tuple(self.module.get_parameter(name) for name in self.parameter_names)
+
+    def compiled(self, compiler: Compile, batches: bool = False) -> None:
+        """Have every evaluation compiled, and with `batches` the batch gradients too."""
+        self._updating = compiler(self._updating)
+        self._frozen = compiler(self._frozen)
+        self._on_conditions = compiler(self._on_conditions)
+        self._residuals = compiler(self._residuals)
+        if batches:
+            self.batch_gradients = compiler(self.batch_gradients)
+
+    def evaluate(
+        self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
+    ) -> Evaluation:
+        """The loss and its gradient; with `update`, under weights updated from these residuals."""
+        parameters = tuple(parameters)
+        if self.chunk and self.chunk < len(points.interior):
+            return self._in_chunks(parameters, points, weights, update)
+        whole = self._updating if update else self._frozen
+        conditions = tuple(points.conditions.values())
+        return Evaluation(*whole(parameters, points.interior, conditions, weights))
+
+    def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
+        """(equations, points)"""
+        named = self._named(parameters)
+        return self.equations(self._network(named), points, unknown_values(self.problem, named))
+
+    def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
+        """Σ_k f_k mean_i of the contributions of these points, a scalar."""
+        found = self.interior_residuals(parameters, points)
+        return self._interior_terms(found, weights).sum()
+
+    def _batch_gradients(
+        self, parameters: Parameters, points: Tensor, weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        gradient = grad(self.interior_loss)
+        return vmap(lambda p, w: gradient(tuple(parameters), p, w))(points, weights)
+
+    def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
+        """Σ_c f_c mean(r_c²), a scalar."""
+        terms = self._condition_terms(parameters, tuple(conditions.values()))
+        return torch.stack(terms).sum() if terms else parameters[0].new_zeros(())
+
+    def _named(self, parameters: Parameters) -> dict[str, Tensor]:
+        return dict(zip(self.parameter_names, parameters, strict=True))
+
+    def _network(self, named: dict[str, Tensor]) -> Callable[[Any], Any]:
+        return lambda inputs: functional_call(self.module, named, (inputs,))
+
+    def _interior_terms(self, found: Tensor, weights: Tensor) -> Tensor:
+        """(equations,)"""
+        factors = [self._factors[name] for name in self.equations.names]
+        means = self.weighting.contributions(weights, found).mean(1)
+        return torch.stack([f * m for f, m in zip(factors, means, strict=True)])
+
+    def _condition_terms(
+        self, parameters: Parameters, conditions: tuple[Tensor, ...]
+    ) -> list[Tensor]:
+        if not conditions:
+            return []
+        named = self._named(parameters)
+        network, unknowns = self._network(named), unknown_values(self.problem, named)
+        return [
+            self._factors[name] * (law(network, points, unknowns) ** 2).mean(1).sum()
+            for (name, law), points in zip(self.conditions.items(), conditions, strict=True)
+        ]
+
+    def _updated(self, weights: Tensor, found: Tensor, points: Tensor) -> Tensor:
+        places = dict(zip(self.problem.domain.names, points.T, strict=True))
+        with torch.no_grad():
+            updated = self.weighting.update_at(places, weights, found.detach())
+            return updated.expand(found.shape).clone()
+
+    def _evaluate(
+        self,
+        update: bool,
+        parameters: tuple[Tensor, ...],
+        interior: Tensor,
+        conditions: tuple[Tensor, ...],
+        weights: Tensor,
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
+        found = self.interior_residuals(parameters, interior)
+        if update and not self.weighting.static:
+            weights = self._updated(weights, found, interior)
+        terms = self._interior_terms(found, weights)
+        terms = torch.cat(
+            [terms, *(t[None] for t in self._condition_terms(parameters, conditions))]
+        )
+        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
+        return terms.detach(), gradient, weights, found.detach()
+
+    def _evaluate_conditions(
+        self, parameters: tuple[Tensor, ...], conditions: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        terms = torch.stack(self._condition_terms(parameters, conditions))
+        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
+        return terms.detach(), gradient
+
+    def _look(self, parameters: tuple[Tensor, ...], points: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.interior_residuals(parameters, points)
+
+    def _in_chunks(
+        self, parameters: tuple[Tensor, ...], points: PointSet, weights: Tensor, update: bool
+    ) -> Evaluation:
+        """The same numbers with the memory of one chunk, for one more forward pass."""
+        pieces = points.interior.split(self.chunk)
+        if update and not self.weighting.static:
+            found = torch.cat([self._residuals(parameters, piece) for piece in pieces], 1)
+            weights = self._updated(weights, found, points.interior)
+        terms: Tensor | float = 0.0
+        gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
+        seen = []
+        for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
+            part = Evaluation(*self._frozen(parameters, piece, (), weight))
+            share = len(piece) / len(points.interior)
+            terms = terms + share * part.terms
+            torch._foreach_add_(gradient, part.gradient, alpha=share)
+            seen.append(part.residuals)
+        all_terms = [torch.as_tensor(terms)]
+        if points.conditions:
+            of_conditions = self._on_conditions(parameters, tuple(points.conditions.values()))
+            all_terms.append(of_conditions[0])
+            torch._foreach_add_(gradient, of_conditions[1])
+        return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))

@@ -1,0 +1,279 @@
+"""A run from configuration to results: train it, or open one that was trained."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from attrs import evolve
+from numpy.typing import ArrayLike, NDArray
+
+from pinn.core.blame import blaming
+from pinn.core.errors import PinnError, one_of
+from pinn.core.frame import frame
+from pinn.core.records import Records
+from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.watched import Watched
+from pinn.engine.training.build import prepare
+from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
+from pinn.engine.training.device import device_name
+from pinn.engine.training.evaluation import Evaluator
+from pinn.engine.training.progress import Reporter, Silent
+from pinn.engine.training.results import write_results
+from pinn.engine.training.signals import stop_signals
+from pinn.engine.training.state import State, initial_state
+from pinn.engine.training.tensorboard import TensorBoard, check_installed
+from pinn.engine.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def train(config: Config, reporter: Reporter | None = None) -> Run:
+    """Train to the end, continuing what an earlier call left off, and write all results.
+
+    On SIGINT or SIGTERM the step is finished and saved, and the run comes back with `complete` False.
+
+    Raises:
+        PinnError: the configuration or the directory is not usable.
+        TrainingError: the loss is not finite, a part of a plugin fails, or a file cannot be written.
+    """
+    with trained(config, reporter or Silent()) as trainer, blaming(lambda: trainer.state.step):
+        write_results(trainer)
+    return Run(RunDirectory(config.directory))
+
+
+@contextmanager
+def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
+    """As `train`, but writes no results; the directory is held until the end of the block."""
+    directory = RunDirectory(config.directory)
+    if config.run.tensorboard:
+        check_installed()
+    with directory.locked(), _notes_for_warnings(reporter):
+        trainer = _trainer(config, directory, reporter)
+        board = TensorBoard(trainer) if config.run.tensorboard else None
+        with stop_signals() as stop:
+            reporter.begin(trainer.state.step, config.steps)
+            try:
+                trainer.run(stop)
+            finally:
+                reporter.end()
+        yield trainer
+        if board is not None:
+            board.end()
+
+
+def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
+    module, objective, evaluator = prepare(config)
+    device = next(module.parameters()).device
+    compiles, how = wanted(config.run.compile, config.steps, device)
+    with blaming():
+        state = initial_state(config, module, objective)
+    directory.claim(config, device_name(device))
+    saved, notes = directory.newest_state()
+    records = Records(directory.metrics)
+    for note in notes:
+        reporter.note(note)
+    if saved is not None:
+        with blaming():
+            _restore(state, saved, config, directory)
+    records.keep_until(state.step)
+    count = sum(p.numel() for p in module.parameters())
+    trainer = Trainer(config, state, objective, evaluator, directory, records, reporter)
+    begun = f"continuing at step {state.step:,}" if state.step else "starting"
+    if trainer.done:
+        begun = f"all {state.step:,} steps are done already: nothing to train"
+    edited = directory.changed_sources(config)
+    if edited and state.step:
+        _tell_edited(one_of(edited), directory, trainer.done, reporter)
+    reporter.note(
+        f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
+        f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
+    )
+    if compiles:
+        batches = config.steps >= STEPS_THAT_PAY_FOR_BATCHES
+        objective.compiled(compile_lazily, batches)
+        if not state.step:
+            reporter.note("the first step compiles, which can take a minute")
+    return trainer
+
+
+def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Reporter) -> None:
+    """Say that code of plugins has changed since the run began.
+
+    Raises:
+        PinnError: all steps were made with the old code, so that nothing of the new would be trained.
+    """
+    mend = f"set another directory with --set run.directory=…, or delete {directory.path}"
+    if done:
+        raise PinnError(
+            f"{directory.path}: holds the finished run of another version of {edited}, which was "
+            f"changed since; to train the new one, {mend}"
+        )
+    reporter.note(
+        f"note: {edited} was changed since this run began, and its first steps are of the old "
+        f"version; to begin anew, {mend}"
+    )
+
+
+def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:
+    try:
+        state.restore(saved, config)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _unfitting(directory, error) from error
+
+
+def _unfitting(directory: RunDirectory, error: Exception) -> PinnError:
+    first, *_ = str(error).splitlines() or [type(error).__name__]
+    return PinnError(
+        f"{directory.checkpoints}: the checkpoint does not fit the configuration: {first}; a plugin "
+        f"or this program has changed since. Set another directory, or delete {directory.path}"
+    )
+
+
+@contextmanager
+def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
+    """Show a warning once, as a note."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            reporter.note(f"note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def open_run(directory: str | Path) -> Run:
+    """Open a run directory.
+
+    Raises:
+        PinnError: there is no run.
+    """
+    return Run(RunDirectory(Path(directory)))
+
+
+class Run:
+    """A run that was trained, wholly or in part: its configuration, metrics and network.
+
+    Of a loop that was trained elsewhere and watched there is no network, only what was measured.
+
+    >>> run = open_run("runs/allen-cahn")
+    >>> steps, error = run.metrics()["rel_l2.u"]
+    >>> run.predict(x=[0.0, 0.5], t=[1.0, 1.0])["u"]
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self.path = directory.path
+        self.config: Config | Watched = directory.read_config()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `summary.json` says; empty while the run trains for the first time."""
+        if not self._directory.summary.exists():
+            return {}
+        found: dict[str, Any] = json.loads(self._directory.summary.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.summary.get("complete"))
+
+    def metrics(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """{quantity: (steps, values)}"""
+        return Records(self._directory.metrics).arrays()
+
+    def frame(self) -> pandas.DataFrame:
+        """What was recorded as a table: one row a step, one column a quantity, NaN where not measured.
+
+        >>> open_run("runs/allen-cahn").frame()["rel_l2"].dropna().plot(loglog=True)
+
+        Raises:
+            PinnError: pandas is not installed.
+        """
+        return frame(Records(self._directory.metrics).rows)
+
+    def network(self) -> torch.nn.Module:
+        """The network with the parameters of the newest checkpoint."""
+        return self._evaluated()[0]
+
+    def predict(
+        self, points: ArrayLike | None = None, /, **coordinates: ArrayLike
+    ) -> dict[str, NDArray[np.float64]]:
+        """The observables at arbitrary points.
+
+        Args:
+            points: (n, dimension), in the order of the domain; or
+            coordinates: one array each, broadcast against each other.
+
+        Returns:
+            {observable: array in the shape of the coordinates, (n,) for points}
+        """
+        names = self._trained_here.problem.domain.names
+        if points is None:
+            if set(coordinates) != set(names):
+                raise PinnError(f"predict needs the coordinates {', '.join(names)}")
+            arrays = list(np.broadcast_arrays(*(np.asarray(coordinates[n], float) for n in names)))
+        else:
+            table = np.asarray(points, float)
+            if table.ndim != 2 or table.shape[1] != len(names):
+                raise PinnError(
+                    f"predict needs points of shape (n, {len(names)}), found {table.shape}"
+                )
+            arrays = list(table.T)
+        module, evaluator = self._evaluated()
+        found = evaluator.at(module, np.stack([a.ravel() for a in arrays], axis=1))
+        return {name: value.reshape(arrays[0].shape) for name, value in found.items()}
+
+    def train(self, more_steps: int = 0, reporter: Reporter | None = None) -> Run:
+        """Continue training, the last stage by `more_steps` longer.
+
+        Raises:
+            PinnError: the last stage is over because of its `until`.
+        """
+        config = self._trained_here
+        *stages, last = config.stages
+        saved, _ = self._directory.newest_state()
+        if more_steps and saved and saved["stage"] == len(stages) and saved["stage_over"]:
+            raise PinnError(
+                f"{self.path}: the last stage ended at step {saved['step']:,}, as its until = "
+                f"{last.options.until!r} says, so that more steps would change nothing; start a run "
+                "with another `until`, or with a further stage, in another directory"
+            )
+        longer = evolve(last, options=evolve(last.options, steps=last.steps + more_steps))
+        return train(evolve(config, stages=(*stages, longer)), reporter)
+
+    @property
+    def _trained_here(self) -> Config:
+        if isinstance(self.config, Watched):
+            raise PinnError(
+                f"{self.path}: was trained elsewhere and watched: its network is not kept here, so that "
+                "it can neither be evaluated nor trained; metrics() and summary hold what was measured"
+            )
+        return self.config
+
+    def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:
+        config = self._trained_here
+        saved, _ = self._directory.newest_state()
+        if saved is None:
+            raise PinnError(f"{self.path}: has no checkpoint yet")
+        config = evolve(config, run=evolve(config.run, device="cpu"))
+        module, _, evaluator = prepare(config)
+        try:
+            module.load_state_dict(saved["module"])
+        except (KeyError, RuntimeError) as error:
+            raise _unfitting(self._directory, error) from error
+        return module, evaluator

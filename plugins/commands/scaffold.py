@@ -1,0 +1,131 @@
+"""`pinn new`: a plugin package that works, to be changed into one's own."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from keyword import iskeyword
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pinn.core.contract import NAME
+from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.registry import KINDS, registry
+
+
+def new_package(kind: str, name: str, folder: Path | None = None) -> Path:
+    """Write a package that offers the part `name` into `folder`, by default ./pinn-`name`.
+
+    Raises:
+        PinnError: no such kind, a name that cannot be or that is taken, a folder that is not empty or
+            cannot be written. Nothing is left behind then.
+    """
+    if kind not in KINDS:
+        raise PinnError(
+            f"no kind is called {kind!r}{nearest(kind, KINDS)}; there are {one_of(KINDS)}"
+        )
+    _check(kind, name)
+    folder = folder or Path(f"pinn-{name}")
+    _write(_files(kind, name), folder)
+    return folder
+
+
+def _check(kind: str, name: str) -> None:
+    """That a part, its package and its module can have this name."""
+    if not NAME.fullmatch(name):
+        raise PinnError(
+            f"{name!r} cannot be a name: expected lower-case letters, digits and single hyphens, "
+            "beginning with a letter, as in my-heat"
+        )
+    if name.startswith("pinn-"):
+        raise PinnError(f"leave out pinn-: the package of {name[5:]!r} is called {name} by itself")
+    if iskeyword(name) or iskeyword(_class_name(name)):
+        raise PinnError(f"{name!r} cannot be a name: it is a keyword of Python")
+    for part in registry().parts(kind):
+        if part.name == name:
+            raise PinnError(f"{part.origin} offers a {kind} {name!r} already; choose another name")
+    package, module = f"pinn-{name}", _module(name)
+    if installed := _version(package):
+        raise PinnError(f"{package} {installed} is installed already; choose another name")
+    if find_spec(module):
+        raise PinnError(f"there is a module {module} already; choose another name")
+
+
+def _files(kind: str, name: str) -> dict[str, str]:
+    """What stands in the package, by the names of its files."""
+    environment = Environment(  # not escaped: none of it is HTML
+        loader=PackageLoader("pinn.plugins.commands", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    module = _module(name)
+    templates = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        ".gitignore": "gitignore",
+        "pinn.toml": "pinn.toml",
+        f"{module}.py": f"{kind}.py",
+        f"test_{module}.py": "test.py",
+    }
+    cls = _class_name(name)
+    assert environment.loader is not None
+    source, *_ = environment.loader.get_source(environment, f"{kind}.py.jinja")
+    if re.search(rf"^from .*\b{cls}\b", source, re.MULTILINE):  # `class Problem(Problem)`
+        cls += kind.capitalize()
+    values = {
+        "kind": kind,
+        "name": name,
+        "cls": cls,
+        "module": module,
+        "quantity": name.replace("-", "_"),
+        "requirement": _requirement(),
+    }
+    return {
+        file: environment.get_template(f"{template}.jinja").render(values)
+        for file, template in templates.items()
+    }
+
+
+def _write(files: dict[str, str], folder: Path) -> None:
+    """All files, or none where one of them cannot be written."""
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise PinnError(f"{folder}: is not empty; name another folder with --output")
+        with ExitStack() as undo:
+            for missing in [f for f in (folder, *folder.parents) if not f.exists()][::-1]:
+                missing.mkdir()
+                undo.callback(missing.rmdir)
+            for name, text in files.items():
+                undo.callback((folder / name).unlink, missing_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
+            undo.pop_all()
+    except OSError as error:
+        raise PinnError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _module(name: str) -> str:
+    return "pinn_" + name.replace("-", "_")
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-"))
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _requirement() -> str:
+    """The installed version or a later one that is compatible: 0.2 may break what works with 0.1."""
+    found = re.match(r"(\d+)\.(\d+)", version("pinn-dynamics"))
+    assert found is not None
+    major, minor = map(int, found.groups())
+    breaking = f"0.{minor + 1}" if major == 0 else f"{major + 1}"
+    return f"pinn-dynamics>={major}.{minor},<{breaking}"

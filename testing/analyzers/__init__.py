@@ -1,0 +1,1 @@
+"""What every analyzer must keep."""

@@ -1,0 +1,106 @@
+"""What every part says of itself; `core/contract.py` has what it must before it can be used at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tomli
+import tomli_w
+from attrs.exceptions import FrozenInstanceError
+
+from pinn.core.contract import summary
+from pinn.core.structure import Faults, options, shown_type, structure, unstructure
+from pinn.testing.trial import Trial
+
+TYPES = "int, float, str, bool, list and dict of these, and unions such as float | None"
+OF_EVERY_TYPE: tuple[Any, ...] = (True, 3, 0.5, "a word", [None], {"a": None})
+
+
+def it_cannot_be_changed(trial: Trial) -> None:
+    try:
+        trial.part.name = trial.part.name
+    except FrozenInstanceError:
+        return
+    except AttributeError:
+        pass
+    raise AssertionError(
+        f"{type(trial.part).__name__} can be changed: put @attrs.frozen above it instead of "
+        "@attrs.define; what changes during training is handed in and returned"
+    )
+
+
+def it_says_what_it_is(trial: Trial) -> None:
+    cls = type(trial.part)
+    assert summary(cls), (
+        f"{cls.__name__} has no docstring: its first line is what `pinn list` shows; a formula is good"
+    )
+    for field in options(cls):
+        if not field.metadata.get("help"):
+            trial.advise(
+                f"the option {field.name!r} has no description for `pinn describe`: write "
+                f'{field.name}: {shown_type(field.type)} = option(…, "what it is")'
+            )
+
+
+def its_options_survive_a_toml_file(trial: Trial) -> None:
+    part, cls = trial.part, type(trial.part)
+    table = unstructure(part)
+    try:
+        read = tomli.loads(tomli_w.dumps(table))
+    except (TypeError, ValueError) as error:
+        faulty = next(_unwritable(table), "an option")
+        raise AssertionError(
+            f"{faulty} cannot be written to a TOML file ({error}): use {TYPES}, and make what is "
+            "needed of them in a method"
+        ) from error
+    try:
+        again = structure(read, cls)
+    except Faults as faults:
+        raise AssertionError(
+            f"its options are not read back from a TOML file: {faults}. Use the types {TYPES}, and "
+            "validators that accept the defaults"
+        ) from faults
+    for field in options(cls):
+        one, other = getattr(part, field.name), getattr(again, field.name)
+        assert one == other, (
+            f"the option {field.name!r} is {one!r}, but {other!r} when it is read back from a "
+            f"TOML file: a converter or {shown_type(field.type)} does not fit; use {TYPES}"
+        )
+    assert again == part, (
+        "a part with the same options is not equal to it, so that a run cannot be opened again: "
+        "leave eq as attrs makes it, and keep what is computed from the options out of the fields"
+    )
+
+
+def _unwritable(table: dict[str, Any]) -> Iterator[str]:
+    for name, value in table.items():
+        try:
+            tomli_w.dumps({name: value})
+        except (TypeError, ValueError):
+            yield f"the option {name!r} = {value!r}"
+
+
+def wrongly_typed_options_are_refused(trial: Trial) -> None:
+    cls = type(trial.part)
+    for field in options(cls):
+        assert not all(_accepted(cls, field.name, value) for value in OF_EVERY_TYPE), (
+            f"the option {field.name!r} accepts anything, as its type {shown_type(field.type)} says: "
+            f"use {TYPES}"
+        )
+
+
+def _accepted(cls: type[Any], name: str, value: Any) -> bool:
+    try:
+        structure({name: value}, cls)
+    except Faults as faults:
+        return not any(path.split(".")[0] == name for path, _ in faults.faults)
+    return True
+
+
+DECLARATION = (
+    it_cannot_be_changed,
+    it_says_what_it_is,
+    its_options_survive_a_toml_file,
+    wrongly_typed_options_are_refused,
+)

@@ -1,0 +1,76 @@
+"""Whether a training step can be compiled: traced once, then run with other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pinn.engine.configuration.config import Config
+from pinn.engine.training.build import prepare
+from pinn.engine.training.state import initial_state
+
+CLOSE = 1e-9
+
+
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of tensors as what its first call did with them, as compiling sees it."""
+    graphs: list[Callable[..., Any]] = []
+
+    def call(*arguments: Any) -> Any:
+        if not graphs:
+            graphs.append(make_fx(lambda *inputs: function(*inputs))(*arguments))
+        return graphs[0](*arguments)
+
+    return call
+
+
+def check_traced(config: Config, culprit: str) -> None:
+    """The step as it was traced gives what the step gives, for other parameters and weights, too.
+
+    Args:
+        config: in double precision.
+        culprit: whose code may look at numbers, as messages call it.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    module, eager, _ = prepare(config)
+    state = initial_state(config, module, eager)
+    _, compiled, _ = prepare(config)
+    compiled.compiled(traced)
+    rule = (
+        f"a run of 1,000 steps and more is compiled, so {culprit} must not look at numbers "
+        "(float(x), x.item(), `if x > 0`, x.numpy()): use torch.where, torch.clamp and the like"
+    )
+    parameters: tuple[Tensor, ...] = eager.parameters
+    try:
+        compiled.evaluate(parameters, state.points, state.weights)
+    except Exception as error:
+        raise AssertionError(
+            f"the training step cannot be traced ({type(error).__name__}: {_line(error)}): {rule}"
+        ) from error
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(2):
+        parameters = tuple(
+            p.detach() + 0.3 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            for p in parameters
+        )
+        weights = torch.rand(state.weights.shape, generator=generator, dtype=state.weights.dtype)
+        moved = tuple(p.clone().requires_grad_() for p in parameters)
+        expected = eager.evaluate(moved, state.points, weights)
+        found = compiled.evaluate(moved, state.points, weights)
+        for name in ("residuals", "weights", "terms"):
+            one, other = getattr(expected, name), getattr(found, name)
+            off = float((one - other).abs().max())
+            assert off <= CLOSE * float(one.abs().max()), (
+                f"traced at one place and run at another, the training step has {name} that are "
+                f"off by {off:.2g}: something was computed once and kept; {rule}"
+            )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

@@ -1,0 +1,1 @@
+"""What every problem must keep."""

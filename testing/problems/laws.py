@@ -1,0 +1,92 @@
+"""The laws of a problem: its equations, each condition, its observables; and where they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from pinn.core.problem import Condition, Measurements, Problem
+from pinn.engine.derivatives.residuals import Residuals, residuals
+from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
+from pinn.testing.companions import SmallNetwork
+
+POINTS = 200
+
+
+@frozen
+class Law:
+    """A law of the problem, and points (n, dimension) at which it holds, in double precision."""
+
+    called: str
+    residuals: Residuals
+    points: Tensor
+
+    def __call__(self, module: nn.Module) -> Tensor:
+        """Residuals (names, n), with the unknowns at their start."""
+        with torch.no_grad():
+            return self.residuals(
+                module, self.points, start_values(self.residuals.problem, self.points)
+            )
+
+
+def equations_of(problem: Problem) -> Residuals:
+    what = f"the equations of {problem.name}"
+    return residuals(problem, problem.equations, what, dtype=torch.float64)
+
+
+def condition_of(problem: Problem, condition: Condition | Measurements) -> Residuals:
+    what = f"condition {condition.name!r}"
+    return residuals(problem, condition.residual, what, condition.name, torch.float64)
+
+
+def inside(problem: Problem, count: int = POINTS) -> Tensor:
+    low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.rand(count, len(low), generator=generator, dtype=torch.float64)
+    return low + (high - low) * unit
+
+
+def on_faces(problem: Problem, condition: Condition, count: int = 50) -> Tensor:
+    """Points (faces * count, dimension); one for a corner."""
+    generator = np.random.default_rng(0)
+    pieces = []
+    for text in condition.on:
+        face = problem.domain.face(text)
+        free, within = face.free, np.empty((1, 0))
+        if free is not None:
+            within = generator.uniform(free.lower, free.upper, (count, free.dimension))
+        pieces.append(face.embed(within))
+    return torch.from_numpy(np.concatenate(pieces))
+
+
+def laws(problem: Problem) -> Iterator[Law]:
+    """The equations and observables inside, each condition where it holds."""
+    yield Law("the equations", equations_of(problem), inside(problem))
+    for condition in problem.conditions():
+        if isinstance(condition, Measurements):
+            table = condition.table(problem.domain)[:POINTS, : problem.domain.dimension]
+            points = torch.from_numpy(table)
+        else:
+            points = on_faces(problem, condition)
+        law = condition_of(problem, condition)
+        yield Law(f"condition {condition.name!r}", law, points)
+    what = f"the observables of {problem.name}"
+    law = residuals(problem, problem.observables, what, dtype=torch.float64)
+    yield Law("the observables", law, inside(problem))
+
+
+def random_network(problem: Problem, seed: int = 0) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    module = SmallNetwork().build(problem.domain, problem.fields, generator)
+    attach_unknowns(module, problem)
+    return module.double()
+
+
+def place(problem: Problem, point: Tensor) -> str:
+    """A point as messages name it: "x = 0.5, t = 1"."""
+    named = zip(problem.domain.names, point.tolist(), strict=False)
+    return ", ".join(f"{name} = {value:.4g}" for name, value in named)

@@ -1,0 +1,159 @@
+"""What every sampler must keep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from pinn.core.domain import Box, Points
+from pinn.core.errors import PinnError
+from pinn.core.parts import Sampler
+from pinn.testing.declaration import DECLARATION
+from pinn.testing.probes.examples import boxes, for_examples
+from pinn.testing.probes.randomness import global_generators_untouched
+from pinn.testing.small_runs import trains_and_continues_exactly, trains_everywhere
+from pinn.testing.trial import Trial, perform
+
+MEND = "draw from the `generator` that is handed in, as in generator.uniform(…)"
+
+
+def check_sampler(sampler: type[Sampler] | Sampler) -> None:
+    """Everything that the framework expects of a sampler.
+
+    Points of the right shape, inside the box, from the generator alone, over boxes and counts; the same
+    of points drawn anew; options; and runs of a few steps, killed and continued. A sampler may refuse a
+    count with a PinnError that names one that it accepts.
+
+    Args:
+        sampler: a class, which is checked with its default options, or an instance.
+
+    Raises:
+        AssertionError: what was found, and what to do.
+    """
+    perform("sampler", sampler, (*DECLARATION, *CHECKS))
+
+
+def accepted_count(sampler: Any, box: Box, count: int) -> int:
+    """`count`, or where the sampler refuses it, the number that its message offers instead."""
+    try:
+        sampler.draw(box, count, np.random.default_rng(0))
+        return count
+    except PinnError as error:
+        refusal = str(error)
+    for offered in map(int, re.findall(r"\d+", refusal)):
+        try:
+            if offered != count and len(sampler.draw(box, offered, np.random.default_rng(0))):
+                return offered
+        except PinnError:
+            continue
+    raise AssertionError(
+        f"draw refuses {count} points in {box.dimension} dimensions and names no number that it "
+        f'accepts ({refusal!r}): say one, as in "…, such as 64"'
+    )
+
+
+def _examples(check: Callable[[Box, int, int], None]) -> None:
+    for_examples(box=boxes(), count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))(check)
+
+
+def _check_points(what: str, found: Any, box: Box, count: int) -> Points:
+    asked = f"{what} for {count} points of {box}"
+    shape = (count, box.dimension)
+    assert np.shape(found) == shape, (
+        f"{asked} returns shape {np.shape(found)}: return an array of shape {shape}, one row a "
+        "point"
+    )
+    points: Points = np.asarray(found, float)
+    assert np.isfinite(points).all(), f"{asked} returns numbers that are not finite"
+    for axis, (name, (low, high)) in enumerate(box.intervals.items()):
+        column = points[:, axis]
+        outside = column[(column < low) | (column > high)]
+        assert not len(outside), (
+            f"{asked} returns {name} = {outside[0]:g}, outside of [{low:g}, {high:g}]: scale what "
+            "lies on [0, 1] by low + (high - low) * unit, coordinate by coordinate"
+        )
+    return points
+
+
+def its_points_lie_in_the_box(trial: Trial) -> None:
+    @_examples
+    def _(box: Box, count: int, seed: int) -> None:
+        count = accepted_count(trial.part, box, count)
+        with global_generators_untouched("draw", MEND):
+            found = trial.part.draw(box, count, np.random.default_rng(seed))
+        points = _check_points("draw", found, box, count)
+        if count >= 16:
+            stuck = [
+                name for name, column in zip(box.names, points.T, strict=True) if not np.ptp(column)
+            ]
+            assert not stuck, (
+                f"draw puts all {count} points at {stuck[0]} = "
+                f"{points[0, box.names.index(stuck[0])]:g}: spread them over every coordinate"
+            )
+
+
+def its_points_depend_on_the_generator_alone(trial: Trial) -> None:
+    @_examples
+    def _(box: Box, count: int, seed: int) -> None:
+        count = accepted_count(trial.part, box, count)
+        first, second, fresh = (
+            sampler.draw(box, count, np.random.default_rng(seed))
+            for sampler in (trial.part, trial.part, trial.fresh())
+        )
+        assert np.array_equal(first, second) and np.array_equal(first, fresh), (
+            f"draw returns other points from the same generator when it is asked for {count} "
+            f"points of {box} again: it keeps something from call to call, or draws from another "
+            "source; make it depend on its arguments alone"
+        )
+
+
+def points_drawn_anew_lie_in_the_box(trial: Trial) -> None:
+    @_examples
+    def _(box: Box, count: int, seed: int) -> None:
+        count = accepted_count(trial.part, box, count)
+        generator = np.random.default_rng(seed)
+        points = trial.part.draw(box, count, generator)
+        for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
+            handed = points.copy(), residuals.copy()
+            with global_generators_untouched("redraw", MEND):
+                found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
+            for name, before, after in zip(
+                ("points", "residuals"), (points, residuals), handed, strict=True
+            ):
+                assert np.array_equal(before, after), (
+                    f"redraw writes into the {name} that it is handed: work on a copy, "
+                    f"{name}.copy()"
+                )
+            _check_points("redraw", found, box, count)
+            again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
+            assert np.array_equal(found, again), (
+                "redraw returns other points from the same generator and residuals: make it "
+                "depend on its arguments alone"
+            )
+
+
+def it_trains_and_continues_exactly(trial: Trial) -> None:
+    points: dict[str, Any] = {
+        "interior": accepted_count(trial.part, Box(x=(0, 1), y=(0, 1)), 49),
+        "redraw": 2,
+    }
+    count = accepted_count(trial.part, Box(x=(0, 1)), 5)
+    points["conditions"] = {"initial": count, "walls": 2 * count}  # on two faces
+    trains_and_continues_exactly(
+        trial,
+        "the sampler keeps something from draw to draw; all that it may depend on is handed in",
+        points=points,
+    )
+    trains_everywhere(trial, points=points)
+
+
+CHECKS = (
+    its_points_lie_in_the_box,
+    its_points_depend_on_the_generator_alone,
+    points_drawn_anew_lie_in_the_box,
+    it_trains_and_continues_exactly,
+)
