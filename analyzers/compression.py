@@ -18,14 +18,12 @@ from pinn.analyzers.compression_binning import (
     positions,
     symbols,
 )
-from pinn.core import Analyzer, above, at_least, option
-from pinn.core.plots import Curves, Drawing, Plot
+from pinn.core import Analyzer, Curves, Drawing, Plot, above, at_least, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pinn.core import View
-    from pinn.core.records import Records
+    from pinn.core import Records, View
 
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
 BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
@@ -227,7 +225,7 @@ def plane(records: Records) -> Iterator[Drawing]:
 
 def draw_plane(figure: Figure, records: Records) -> None:
     """I(X; T) against I(T; Y), one line a layer."""
-    from pinn.engine.reporting.theme import sequential
+    from pinn.core import ordered_colour
 
     axis = figure.subplots()
     names = layers(records, "information_xt")
@@ -238,7 +236,7 @@ def draw_plane(figure: Figure, records: Records) -> None:
         if path:
             kept = np.unique(np.geomspace(1, len(path), TRAJECTORY).astype(int)) - 1
             x, y = np.array(path, dtype=float)[kept].T
-            colour = sequential(place, len(names))
+            colour = ordered_colour(place, len(names))
             axis.plot(x, y, color=colour, linewidth=0.8, alpha=0.6)
             axis.plot(x[0], y[0], "o", markersize=5, color=colour, markerfacecolor="none")
             axis.plot(

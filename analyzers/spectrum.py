@@ -10,17 +10,14 @@ import numpy as np
 from attrs import frozen
 
 from pinn.analyzers.spectrum_lanczos import EPS, Array, Product, estimate
-from pinn.core import Analyzer, at_least, option
+from pinn.core import Analyzer, Curves, Drawing, Plot, Schedule, at_least, option
 from pinn.core.lazy import torch
-from pinn.core.plots import Curves, Drawing, Plot
-from pinn.core.schedule import Schedule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from pinn.core import View
-    from pinn.core.records import Records
+    from pinn.core import Records, View
 
 ResidualFunction = Callable[["tuple[Tensor, ...]", "Tensor"], "Tensor"]
 
@@ -246,7 +243,7 @@ def _unknown(count: int) -> dict[str, Any]:
 
 def draw_spectra(figure: Figure, records: Records) -> None:
     """Eigenvalues over their number, for up to five steps that are spread evenly over the measured."""
-    from pinn.engine.reporting.theme import sequential
+    from pinn.core import ordered_colour
 
     rows = [row for row in records.rows if row.get("ntk.numerical_rank")]
     shown = np.unique(np.geomspace(1, len(rows), 5).round().astype(int)) - 1
@@ -254,7 +251,7 @@ def draw_spectra(figure: Figure, records: Records) -> None:
     for place, chosen in enumerate(shown):
         row = rows[chosen]
         values = np.array(row["ntk.eigenvalues"], dtype=float)[: int(row["ntk.numerical_rank"])]
-        colour, label = sequential(place, len(shown)), f"{row['step']:,}"
+        colour, label = ordered_colour(place, len(shown)), f"{row['step']:,}"
         axis.loglog(np.arange(1, len(values) + 1), values, ".-", color=colour, label=label)
     axis.set_xlabel("number of the eigenvalue")
     axis.set_ylabel("eigenvalue λ")

@@ -18,13 +18,15 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.machine import describe
+from pinn.core.blame import explained_closely
+from pinn.core.discovery import registry
 from pinn.core.records import Records
-from pinn.core.registry import registry
-from pinn.engine.configuration.config import parse_config
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.training.build import prepare
+from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.compilation import compile_lazily
-from pinn.engine.training.progress import Silent
+from pinn.engine.training.observing import Observing
+from pinn.engine.training.progress import Reporter
+from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
 from pinn.engine.training.trainer import Trainer
 
@@ -48,11 +50,14 @@ def trainer(problem: str, points: int, room: Path) -> Trainer:
         }
     )
     module, objective, evaluator = prepare(config)
-    state = initial_state(config, module, objective)
+    state = initial_state(config, module, len(objective.equations.names))
     objective.compiled(compile_lazily, batches=True)
     directory = RunDirectory(room)
     records = Records(directory.metrics)
-    return Trainer(config, state, objective, evaluator, directory, records, Silent())
+    observing = Observing(
+        config.observers, records, Reporter(), explained_closely, state.memories, state.seconds
+    )
+    return Trainer(config, state, objective, evaluator, directory, observing)
 
 
 def measure(problem: str, points: int, rounds: int) -> dict[str, object]:
@@ -61,16 +66,15 @@ def measure(problem: str, points: int, rounds: int) -> dict[str, object]:
         training = trainer(problem, points, Path(room))
         for _ in range(rounds + 1):
             begin = time.perf_counter()
-            training.step()
+            evaluation = training.step()
             seconds["step"].append(time.perf_counter() - begin)
-            assert training.evaluation is not None
             begin = time.perf_counter()
-            training.follow(training.evaluation.residuals)
+            training.observing.follow(evaluation.residuals)
             seconds["follow"].append(time.perf_counter() - begin)
             view = training.view()
             for observer in training.config.observers:
                 begin = time.perf_counter()
-                training.measure([observer], view)
+                training.observing.observe(view, {}, [observer])
                 seconds[observer.analyzer.name].append(time.perf_counter() - begin)
             training.records.write()
     medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}

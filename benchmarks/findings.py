@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pinn.analyzers.phases_detection import DIFFUSION, TOTAL_DIFFUSION, Phases
 from pinn.analyzers.phases_traces import read_trace
-from pinn.core import Run
+from pinn.engine import Run
 
 Series = tuple[NDArray[Any], NDArray[Any]]
 Metrics = dict[str, Series]

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.findings import Facts, facts_of
 from benchmarks.machine import describe
 from benchmarks.reproduction_page import draw, page
-from pinn.core import load_config, open_run
+from pinn.engine import load_config, open_run
 
 ROOT = Path(__file__).parents[1]
 PROBLEMS = ("allen-cahn", "cavity", "helmholtz", "burgers")

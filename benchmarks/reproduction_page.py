@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.findings import ORDER, Facts
 from pinn.analyzers.phases_detection import DIFFUSION
-from pinn.core import Run
+from pinn.engine import Run
 
 TEMPLATE = Path(__file__).with_name("reproduction.md.jinja")
 COLOURS = {"vanilla": "#0072B2", "rba": "#D55E00"}  # Okabe & Ito 2008, for colour-blind readers

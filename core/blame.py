@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 
-from pinn.core.errors import PinnError, TrainingError, out_of_memory
-from pinn.core.origin import NOT_INSTALLED, Origin
-from pinn.core.parts import Analyzer
-from pinn.core.registry import Part, registry
-from pinn.core.tracebacks import Place, kinship, places, told
-
-if TYPE_CHECKING:
-    from pinn.core.records import Records
+from pinn.core.discovery import registry
+from pinn.core.errors import PartError, PinnError, TrainingError, Whence, out_of_memory
+from pinn.core.registry import NOT_INSTALLED, Origin, Part
+from pinn.core.tracebacks import Place, one_line, places, shared_prefix
 
 BUILT_BY = {"torch.nn.modules.module": "network", "torch.optim.optimizer": "optimizer"}
 """Who builds what has a base class of this module."""
-
-FAILURE = "failure"
-"""What an analyzer's failure is recorded as, behind its name and a dot."""
 
 
 @frozen
@@ -55,8 +48,8 @@ def _owner(module: str, modules: Mapping[str, Origin]) -> Origin | None:
     if module in modules:
         return modules[module]
     installed = {name for name, origin in modules.items() if origin != NOT_INSTALLED}
-    near = max(installed, key=lambda name: kinship(name, module), default="")
-    return modules[near] if near and kinship(near, module) else None
+    near = max(installed, key=lambda name: shared_prefix(name, module), default="")
+    return modules[near] if near and shared_prefix(near, module) else None
 
 
 def _part(outward: Sequence[Place], offered: Sequence[Part]) -> Part | None:
@@ -81,49 +74,50 @@ def _only(parts: Sequence[Part]) -> Part | None:
     return parts[0] if len(parts) == 1 else None
 
 
-def where(error: BaseException, part: Any = None) -> str:
-    """ " (pinn_heat.py:31, pinn-heat 0.1)", or nothing where no third party is at fault.
-
-    Args:
-        part: whose fault it is where no line of a plugin was running.
-    """
-    found = culprit(error)
-    if found is None:
-        return by(part)
-    whose = "" if found.origin == NOT_INSTALLED else f", {found.origin}"
-    return f" ({found.place}{whose})"
+def suffix(whence: Whence) -> str:
+    """ " (pinn_heat.py:31, pinn-heat 0.1)", or nothing where no third party is meant."""
+    found = culprit(whence.error) if whence.error is not None else None
+    origin = found.origin if found else registry().origin_of(whence.part)
+    foreign = origin is not None and not origin.built_in and origin != NOT_INSTALLED
+    told = [*([str(found.place)] if found else []), *([str(origin)] if foreign else [])]
+    return f" ({', '.join(told)})" if told else ""
 
 
-def by(part: Any) -> str:
-    """ " (pinn-heat 0.1)" for a part of a third party, else nothing."""
-    origin = origin_of(part)
-    own = origin is None or origin.built_in or origin == NOT_INSTALLED
-    return "" if own else f" ({origin})"
+def worded(error: PinnError) -> str:
+    """Its text, with the origin of every part of which it speaks."""
+    return "".join(p if isinstance(p, str) else suffix(p) for p in error.pieces)
 
 
-def origin_of(part: Any) -> Origin | None:
-    """Where a part came from, if its class is registered."""
-    return next((p.origin for p in registry().parts() if p.cls is type(part)), None)
+def explained(error: BaseException, part: Any = None) -> str:
+    """The error on one line, and the line of the plugin that it came out of, or else whose `part` is."""
+    return one_line(error) + suffix(Whence(part, error))
 
 
-def fault(error: BaseException, part: Any = None) -> str:
-    """The error on one line, and the line of the plugin that it came out of."""
-    return told(error) + where(error, part)
+def explained_closely(error: BaseException, part: Any) -> str:
+    """As `explained`, with the line and the distribution of a built-in `part` too."""
+    if culprit(error) is not None:
+        return explained(error)
+    module = type(part).__module__
+    lines = [str(place) for place in places(error) if shared_prefix(place.module, module) > 1]
+    told = [*lines[:1], *(str(origin) for origin in [registry().origin_of(part)] if origin)]
+    return one_line(error) + (f" ({', '.join(told)})" if told else "")
 
 
-def blamed(error: Exception, after: int | None = None) -> PinnError | None:
-    """An error of a plugin as a message; None where it is not a plugin's.
+def as_message(error: Exception, after: int | None = None) -> PinnError | None:
+    """What to tell the user of an error of a part; None where it is not a plugin's fault.
 
     Args:
         after: how many steps are done, once training has begun.
     """
-    if isinstance(error, PinnError) or out_of_memory(error):
-        return None
-    found = culprit(error)
+    if isinstance(error, PartError):
+        return PinnError(worded(error))
+    if isinstance(error, PinnError):
+        return error
+    found = None if out_of_memory(error) else culprit(error)
     if found is None:
         return None
     when = "" if after is None else f" after {after:,} steps" if after else " in the first step"
-    message = f"{found} fails{when} at {found.place}: {told(error)}. "
+    message = f"{found} fails{when} at {found.place}: {one_line(error)}. "
     if after is None:
         return PinnError(f"{message}PINN_TRACEBACK=1 shows the traceback")
     return TrainingError(
@@ -134,7 +128,7 @@ def blamed(error: Exception, after: int | None = None) -> PinnError | None:
 
 @contextmanager
 def blaming(after: Callable[[], int] | None = None) -> Iterator[None]:
-    """Turn an error that comes out of a plugin into a message that names it; see `blamed`.
+    """Turn an error that comes out of a part into a message that names it; see `as_message`.
 
     Raises:
         PinnError: a part failed; TrainingError if `after` says how many steps are done.
@@ -142,42 +136,7 @@ def blaming(after: Callable[[], int] | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        message = blamed(error, after() if after else None)
-        if message is None:
+        message = as_message(error, after() if after else None)
+        if message is None or message is error:
             raise
-        raise message from error
-
-
-def failure(analyzer: Analyzer, error: Exception) -> str:
-    """What to record of an analyzer that failed to measure: the error, and where it came out."""
-    if culprit(error) is not None:
-        return fault(error)
-    module = type(analyzer).__module__
-    lines = [str(place) for place in places(error) if kinship(place.module, module) > 1]
-    origin = origin_of(analyzer)
-    known = [*lines[:1], *([str(origin)] if origin else [])]
-    return told(error) + (f" ({', '.join(known)})" if known else "")
-
-
-def failure_note(analyzer: Analyzer, failure: str, step: int) -> str:
-    """What to tell of an analyzer that failed to measure, where training goes on without it."""
-    return (
-        f"step {step:,}: analyzer {analyzer.name!r} fails: {failure}; training goes on, and it is "
-        "tried again when it is next due"
-    )
-
-
-def failures(analyzer: str, records: Records) -> list[str]:
-    """ "measurement at step 20: ValueError: boom (…)", a line for each text that was recorded."""
-    steps: dict[str, list[int]] = {}
-    for row in records.rows:
-        if text := row.get(f"{analyzer}.{FAILURE}"):
-            steps.setdefault(text, []).append(row["step"])
-    return [f"{_measurements(at)}: {text}" for text, at in steps.items()]
-
-
-def _measurements(steps: Sequence[int]) -> str:
-    first, *others = steps
-    if not others:
-        return f"measurement at step {first:,}"
-    return f"{len(steps):,} measurements, at steps {first:,} to {others[-1]:,}"
+        raise message from (error.__cause__ if isinstance(error, PartError) else error)

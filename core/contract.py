@@ -14,17 +14,10 @@ import click
 import pluggy
 
 from pinn.core.errors import PinnError, nearest, one_of
-from pinn.core.kinds import SHARED_OPTIONS
-from pinn.core.structure import check_readable, options
+from pinn.core.kinds import Kind
+from pinn.core.options import check_readable, options
 
-ONE_OF = {"weighting": ("update", "update_at")}
-"""Methods of which a part of this kind has at least one."""
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-
-def summary(cls: type[Any]) -> str:
-    """The first line of its docstring."""
-    return (cls.__doc__ or "").strip().split("\n")[0]
 
 
 def check_hooks(plugin: object, hooks: Collection[str]) -> None:
@@ -99,24 +92,23 @@ def check_command(command: Any) -> None:
         raise PinnError(f"{command!r} is not a click command with a name")
 
 
-def check_part(kind: str, base: type, cls: Any) -> None:
+def check_part(kind: Kind, cls: Any) -> None:
     """`cls` is a part of this kind, lacks nothing, and has options that a `pinn.toml` can hold.
 
     Raises:
         PinnError: it is not so.
     """
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise PinnError(f"{cls!r} is not a subclass of pinn.core.{base.__name__}")
+    if not (isinstance(cls, type) and issubclass(cls, kind.base)):
+        raise PinnError(f"{cls!r} is not a subclass of pinn.core.{kind.base.__name__}")
     if "__attrs_attrs__" not in vars(cls):
         raise PinnError(f"{cls.__name__} is not an attrs class: put @attrs.frozen above it")
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
-    choice = ONE_OF.get(kind, ())
-    if choice and all(getattr(cls, name) is getattr(base, name) for name in choice):
-        missing.append(" or ".join(choice))
+    if kind.one_of and all(getattr(cls, m) is getattr(kind.base, m) for m in kind.one_of):
+        missing.append(" or ".join(kind.one_of))
     if missing:
         raise PinnError(f"{cls.__name__} lacks {', '.join(missing)}")
     _check_name(cls)
-    unset = [name for name in base.__annotations__ if not hasattr(cls, name)]
+    unset = [name for name in kind.base.__annotations__ if not hasattr(cls, name)]
     if unset:
         raise PinnError(f"{cls.__name__} lacks {', '.join(unset)}")
     _check_constants(cls)
@@ -161,7 +153,7 @@ def _check_constants(cls: type[Any]) -> None:
         )
 
 
-def _check_options(kind: str, cls: type[Any]) -> None:
+def _check_options(kind: Kind, cls: type[Any]) -> None:
     if any(isinstance(field.type, str) for field in options(cls)):
         try:
             attrs.resolve_types(cls)
@@ -169,12 +161,11 @@ def _check_options(kind: str, cls: type[Any]) -> None:
             raise PinnError(
                 f"{cls.__name__}: the type of an option is not known: {error}"
             ) from None
-    shared = SHARED_OPTIONS.get(kind)
-    taken = {field.name for field in options(shared)} if shared else set()
+    taken = {field.name for field in options(kind.options)} if kind.options else set()
     for field in options(cls):
         where = f"{cls.__name__}: the option {field.name!r}"
         if field.name in taken:
-            raise PinnError(f"{where} has the name of an option that every {kind} has")
+            raise PinnError(f"{where} has the name of an option that every {kind.name} has")
         if field.type is None:
             raise PinnError(f"{where} has no type: write {field.name}: float = …")
         try:

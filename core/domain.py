@@ -1,10 +1,11 @@
-"""Boxes with named coordinates, and their faces."""
+"""Boxes with named coordinates, their faces, and points in them."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import field, frozen
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 
 from pinn.core.errors import PinnError, one_of
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Points = NDArray[np.float64]
+"""Points of a domain, (n, dimension)."""
 
 
 @frozen(init=False)
@@ -97,6 +102,17 @@ class Face:
             ],
             axis=1,
         )
+
+
+@frozen
+class PointSet:
+    """Points as tensors (n, dimension): interior, and by the name of each condition.
+
+    Points of measurements have their values as further columns.
+    """
+
+    interior: Tensor
+    conditions: dict[str, Tensor]
 
 
 def _number(text: str) -> float | None:

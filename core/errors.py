@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
+
+from attrs import frozen
 
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
 
@@ -13,11 +16,41 @@ class PinnError(Exception):
 
     exit_status = 2
 
+    @property
+    def pieces(self) -> tuple[str | Whence, ...]:
+        """Its text; see `PartError`."""
+        return (str(self),)
+
 
 class TrainingError(PinnError):
     """Training cannot go on; what was saved before stays."""
 
     exit_status = 1
+
+
+class PartError(PinnError):
+    """What a part did wrong, in pieces: text, and a `Whence` where its origin is to be told.
+
+    Who offers a part is not known where it is used; `pinn.core.blame` fills that in for the user.
+
+    >>> raise PartError(f"sampler {sampler.name!r}", Whence(sampler), " returned no points")
+    """
+
+    def __init__(self, *pieces: str | Whence) -> None:
+        self._pieces = pieces
+        super().__init__("".join(piece for piece in pieces if isinstance(piece, str)))
+
+    @property
+    def pieces(self) -> tuple[str | Whence, ...]:
+        return self._pieces
+
+
+@frozen
+class Whence:
+    """The distribution of `part`; or the line of a plugin that `error` came out of, if there is one."""
+
+    part: Any = None
+    error: BaseException | None = None
 
 
 class ConfigError(PinnError):

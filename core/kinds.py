@@ -1,30 +1,16 @@
-"""The options that a section of `pinn.toml` has, whatever part it names."""
+"""The kinds of parts in one table: what each is, where `pinn.toml` names it, what all of a kind have."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, evolve, frozen
 from attrs.validators import deep_iterable, optional
 
-from pinn.core.options import at_least, choice, option
-from pinn.core.schedule import Schedule
-
-
-@frozen
-class RunOptions:
-    directory: str | None = option(None, "where the run is kept; default runs/<file name>")
-    seed: int = option(0, "the one seed of all random numbers", at_least(0))
-    device: str = option("auto", "auto, cpu, cuda or cuda:1")
-    precision: str = option("float32", "float32 or float64", choice("float32", "float64"))
-    compile: str = option(
-        "auto",
-        "compile the step: auto (if the run is long enough), always, never",
-        choice("auto", "always", "never"),
-    )
-    checkpoint: int = option(1000, "steps between checkpoints", at_least(1))
-    record: int = option(100, "steps between records of the loss", at_least(1))
-    tensorboard: bool = option(False, "write what is recorded to RUN/tensorboard/, for TensorBoard")
+from pinn.core.options import at_least, option
+from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Schedule, Weighting
+from pinn.core.problem import Problem
 
 
 @frozen
@@ -72,10 +58,47 @@ class AnalyzerOptions:
         return evolve(default, **given | ({"at": tuple(given["at"])} if "at" in given else {}))
 
 
-SHARED_OPTIONS: dict[str, type[Any]] = {
-    "sampler": PointsOptions,
-    "weighting": WeightingOptions,
-    "optimizer": StageOptions,
-    "analyzer": AnalyzerOptions,
+@frozen
+class Kind:
+    """What parts of a kind have in common.
+
+    Attributes:
+        base: the class that they subclass.
+        section: of `pinn.toml`, which names them.
+        key: that names them there.
+        several: the section is a list of tables, one a part.
+        options: a class of those that stand beside the part's own.
+        one_of: methods of which each has at least one.
+    """
+
+    name: str
+    base: type[Any]
+    section: str
+    key: str = "name"
+    several: bool = False
+    options: type[Any] | None = None
+    one_of: tuple[str, ...] = ()
+
+    @property
+    def hook(self) -> str:
+        """Through which plugins offer them."""
+        return f"pinn_{self.name}s"
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("problem", Problem, "problem"),
+        Kind("network", Network, "network"),
+        Kind("sampler", Sampler, "points", "sampler", options=PointsOptions),
+        Kind(
+            "weighting",
+            Weighting,
+            "weighting",
+            options=WeightingOptions,
+            one_of=("update", "update_at"),
+        ),
+        Kind("optimizer", Optimizer, "optimizers", several=True, options=StageOptions),
+        Kind("analyzer", Analyzer, "analyzers", several=True, options=AnalyzerOptions),
+    )
 }
-"""Options that stand beside a part's own, for every part of a kind."""

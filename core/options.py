@@ -1,13 +1,30 @@
-"""Options of a part: attrs fields that know their one-line description."""
+"""Options of a part: attrs fields with a description, read strictly from a table and written to one.
+
+Nothing is coerced when they are read, and every fault is named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
+import cattrs
 
+from pinn.core.errors import PinnError, nearest, one_of
+
+T = TypeVar("T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], object]
+
+SCALARS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+LISTS: tuple[Any, ...] = (list, tuple)
+UNIONS = (Union, UnionType)
+READABLE = (*SCALARS, *LISTS, dict, Sequence, Mapping, Any, type(None), ...)
+"""What the types of options are made of."""
 
 
 def option(default: Any = attrs.NOTHING, help: str = "", validator: Validator | None = None) -> Any:
@@ -56,3 +73,168 @@ def _check(accepts: Callable[[Any], bool], expected: str) -> Validator:
             raise ValueError(f"expected {expected}, found {value!r}")
 
     return validate
+
+
+class Faults(Exception):
+    """Everything wrong with a table, as (key path, error); see `refusal`."""
+
+    def __init__(self, faults: Sequence[tuple[str, Exception]]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{path}: {refusal(e) or e}" for path, e in faults))
+
+
+def refusal(error: Exception) -> str | None:
+    """What a type or a validator says of a value; None where it fails instead."""
+    text = str(error.args[0]) if error.args else ""  # attrs adds the attribute and the value to it
+    return text if isinstance(error, PinnError | TypeError | ValueError) and text else None
+
+
+def options(cls: type[Any]) -> list[attrs.Attribute[Any]]:
+    """The fields of an attrs class that a table may set."""
+    return [field for field in attrs.fields(cls) if field.init]
+
+
+def unstructure(instance: Any) -> dict[str, Any]:
+    """The options of an attrs instance as TOML values; what is None is left out."""
+    found = {field.name: getattr(instance, field.name) for field in options(type(instance))}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def structure(table: Mapping[str, Any], cls: type[T]) -> T:
+    """`table` as an instance of the attrs class `cls`.
+
+    Raises:
+        Faults: unknown or missing keys, wrong types, values that a validator refuses.
+    """
+    attrs.resolve_types(cls)  # type: ignore[type-var]
+    fields = {field.name: field for field in options(cls)}
+    faults: list[tuple[str, Exception]] = [
+        (key, PinnError(f"unknown key{nearest(key, fields)}; known are {one_of(fields)}"))
+        for key in sorted(table.keys() - fields.keys())
+    ]
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name not in table:
+            if field.default is attrs.NOTHING:
+                faults.append((name, PinnError("is missing")))
+            continue
+        try:
+            values[field.alias or name] = _checked(table[name], field)
+        except Faults as inside:
+            faults += [(f"{name}.{path}".rstrip("."), error) for path, error in inside.faults]
+        except Exception as error:  # whatever a type or a validator says
+            faults.append((name, error))
+    if not faults:
+        try:
+            return cls(**values)
+        except Exception as error:  # what the class says of its options together
+            faults.append(("", error))
+    raise Faults(faults)
+
+
+def _checked(value: Any, field: attrs.Attribute[Any]) -> Any:
+    if type(value) is type(field.default) and value == field.default:
+        return value  # such as an infinite default, which is written out and read again
+    structured = value if field.type is None else _CONVERTER.structure(value, field.type)
+    if field.validator is not None and field.converter is None:
+        with suppress(AttributeError):  # it looks at the instance, which is made and checked later
+            field.validator(None, field, structured)
+    return structured
+
+
+def _scalar(kind: type) -> Callable[[Any, type], Any]:
+    def hook(value: Any, _: type) -> Any:
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        finite = whole or (isinstance(value, float) and math.isfinite(value))
+        accepted = {int: whole, float: finite}.get(kind, isinstance(value, kind))
+        if not accepted:
+            limits = {(int, int): "a whole number below 2^63", (float, float): "a finite number"}
+            expected = limits.get((kind, type(value)), SCALARS[kind])
+            raise TypeError(f"expected {expected}, found {in_toml(value)}")
+        return kind(value)
+
+    return hook
+
+
+def _list(value: Any, annotation: Any) -> Any:
+    (item, *_) = get_args(annotation) or (Any,)
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"expected a list, found {in_toml(value)}")
+    items = (_CONVERTER.structure(each, item) for each in value)
+    return tuple(items) if get_origin(annotation) is tuple else list(items)
+
+
+def _table(value: Any, annotation: Any) -> Any:
+    _, item = get_args(annotation) or (str, Any)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a table, found {in_toml(value)}")
+    found = {}
+    for key, inner in value.items():
+        try:
+            found[str(key)] = _CONVERTER.structure(inner, item)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{key}: {error}") from None
+    return found
+
+
+def _union(value: Any, annotation: Any) -> Any:
+    """The first member of the union that takes the value as it is."""
+    messages = []
+    container = (dict,) if isinstance(value, Mapping) else LISTS
+    for member in get_args(annotation):
+        if get_origin(member) in container and isinstance(value, Mapping | list):
+            return _CONVERTER.structure(value, member)
+        if member is type(None):
+            if value is None:
+                return None
+            continue
+        try:
+            return _CONVERTER.structure(value, member)
+        except Exception as error:  # each member's refusal is part of the message
+            messages.append(str(error).split(", found")[0].removeprefix("expected "))
+    raise TypeError(f"expected {' or '.join(messages)}, found {in_toml(value)}")
+
+
+def _made_of(origins: tuple[Any, ...], annotation: Any) -> bool:
+    return get_origin(annotation) in origins
+
+
+_CONVERTER = cattrs.Converter(detailed_validation=False)
+for _kind in SCALARS:
+    _CONVERTER.register_structure_hook(_kind, _scalar(_kind))
+_CONVERTER.register_structure_hook_func(attrs.has, structure)
+for _origins, _hook in ((LISTS, _list), ((dict,), _table), (UNIONS, _union)):
+    _CONVERTER.register_structure_hook_func(partial(_made_of, _origins), _hook)
+
+
+def in_toml(value: Any) -> str:
+    """A value as one writes it in TOML, or nearly."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def check_readable(annotation: Any) -> None:
+    """A TOML file can hold an option of this type.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return
+    inner = get_args(annotation) if origin in (*READABLE, *UNIONS) else ()
+    if not inner and annotation not in READABLE:
+        raise TypeError(
+            f"has the type {type_name(annotation)}, which a TOML file cannot hold; use int, float, "
+            "str, bool, list, tuple, dict or Literal, also with | None"
+        )
+    for each in inner:
+        check_readable(each)
+
+
+def type_name(annotation: Any) -> str:
+    """As it is written: `float`, `list[str]`, `float | None`."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

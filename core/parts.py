@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from attrs import frozen
 
 from pinn.core.domain import Box, Points
 from pinn.core.plots import Plot, Span
-from pinn.core.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -98,6 +98,35 @@ class Optimizer(ABC):
     def learning_rate(self, step: int, steps: int) -> float | None:
         """The rate of step `step` = 0 … `steps` − 1 of the stage; None leaves it alone."""
         return None
+
+
+@frozen
+class Schedule:
+    """When an analyzer measures: every `every` steps, more often at first, and at chosen steps besides.
+
+    The last step of a run is measured whatever the schedule says.
+
+    Attributes:
+        every: steps between measurements; 0: only those that the others name.
+        early_every: steps between measurements up to step `early_steps`, if that is more often.
+        at: steps measured besides.
+    """
+
+    every: int = 100
+    early_every: int = 10
+    early_steps: int = 300
+    at: tuple[int, ...] = ()
+
+    def due(self, step: int) -> bool:
+        return (
+            _multiple(step, self.every)
+            or (step <= self.early_steps and _multiple(step, self.early_every))
+            or step in self.at
+        )
+
+
+def _multiple(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
 
 
 class Analyzer(ABC):

@@ -1,13 +1,19 @@
-"""One seed, independent named streams, and the state of the global generators."""
+"""One seed, independent named streams; generators and modules left as they were."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-import torch
+
+from pinn.core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def numpy_generator(seed: int, name: str, *draw: int) -> np.random.Generator:
@@ -54,3 +60,28 @@ def restore_global_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Whatever is called inside: modes, flags, buffers and random generators are afterwards as before.
+
+    A residual function may call `module.eval()`; normalisation counts every evaluation in buffers;
+    dropout draws random numbers.
+    """
+    random = global_state()
+    modes = [(part, part.training) for part in module.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
+        restore_global_state(random)

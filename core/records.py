@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line a measured step, appended as training goes."""
+"""What was measured: metrics.jsonl, one line a measured step, appended as training goes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pinn.engine.training.checkpoint import cannot_write, write_atomically
+from pinn.core.errors import PinnError
+from pinn.core.files import cannot_write, write_atomically
+
+if TYPE_CHECKING:
+    import pandas
 
 Record = dict[str, Any]
+
+FAILURE = "failure"
+"""What an analyzer's failure is recorded as, behind its name and a dot."""
 
 
 class Records:
@@ -99,6 +106,41 @@ class Records:
         found = [(row["step"], row[name]) for row in self.rows if name in row]
         steps = np.array([step for step, _ in found], dtype=np.int64)
         return steps, _together([cell(value) for _, value in found])
+
+    def failures(self, analyzer: str) -> list[str]:
+        """ "measurement at step 20: ValueError: boom (…)", a line for each text that was recorded."""
+        steps: dict[str, list[int]] = {}
+        for row in self.rows:
+            if text := row.get(f"{analyzer}.{FAILURE}"):
+                steps.setdefault(text, []).append(row["step"])
+        return [f"{_measurements(at)}: {text}" for text, at in steps.items()]
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a recorded step (the index), one column a quantity, in the order of first records.
+
+        NaN stands where a quantity was not measured or not finite, so that whole numbers become floats
+        where some are missing. Arrays are NumPy arrays in a column of objects.
+
+        Raises:
+            PinnError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise PinnError(
+                "frame() needs the package pandas: pip install 'pinn-dynamics[pandas]'"
+            ) from error
+        names = dict.fromkeys(name for row in self.rows for name in row if name != "step")
+        steps = pandas.Index([row["step"] for row in self.rows], dtype=np.int64, name="step")
+        columns = {name: [cell(row.get(name)) for row in self.rows] for name in names}
+        return pandas.DataFrame(columns, index=steps)
+
+
+def _measurements(steps: Sequence[int]) -> str:
+    first, *others = steps
+    if not others:
+        return f"measurement at step {first:,}"
+    return f"{len(steps):,} measurements, at steps {first:,} to {others[-1]:,}"
 
 
 def read(path: Path) -> Iterator[Record]:

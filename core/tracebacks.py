@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import shorten
-from types import FrameType
-from typing import Any
+from types import CodeType, FrameType
+from typing import Any, TypeVar
 
 from attrs import frozen
 
 MACHINE = ("pinn.core", "pinn.engine", "pinn.testing")
 """Rooms of this program whose lines are left out."""
-CALLED_BACK = "Trainer.closure"
-"""What optimizers are given to call; they are not at fault where it fails."""
 LONGEST = 400
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_called_back: set[CodeType] = set()
+
+
+def called_back(function: Function) -> Function:
+    """Mark what plugins are given to call: they are not at fault where it fails."""
+    _called_back.add(function.__code__)  # type: ignore[attr-defined]
+    return function
 
 
 @frozen
@@ -52,15 +59,15 @@ def places(error: BaseException) -> Iterator[Place]:
     """From the innermost outward, then those of what caused the error; without those of MACHINE."""
     found = [Place(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     for place in reversed(found):
-        if not any(kinship(place.module, room) > 1 for room in MACHINE):
+        if not any(shared_prefix(place.module, room) > 1 for room in MACHINE):
             yield place
-        elif place.function == CALLED_BACK:
+        elif place.frame.f_code in _called_back:
             break
     if error.__cause__ is not None:
         yield from places(error.__cause__)
 
 
-def kinship(module: str, other: str) -> int:
+def shared_prefix(module: str, other: str) -> int:
     """How many leading names two modules share: 2 for `a.b.c` and `a.b.d`."""
     pairs = zip(module.split("."), other.split("."), strict=False)
     different = (i for i, (a, b) in enumerate(pairs) if a != b)
@@ -74,7 +81,7 @@ def first_line(error: BaseException) -> str:
     return ": ".join([type(error).__name__, *lines[:1]])
 
 
-def told(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Type and text of an error on one line, as at the end of a traceback."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}:{error.lineno})"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import torch
 from attrs import frozen
-from numpy.typing import NDArray
-from torch import Tensor
 
-from pinn.core.hidden_layers import Forward, hidden_layers
-from pinn.core.problem import Problem, Reference
+from pinn.core.lazy import torch
 from pinn.core.randomness import torch_generator
-from pinn.core.records import Records
-from pinn.engine.training.sampling import PointSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from pinn.core.domain import PointSet
+    from pinn.core.problem import Problem, Reference
+    from pinn.core.records import Records
+
+Forward = Callable[["Tensor"], Any]
+"""Calls a network on points (n, dimension), where that takes more than `module(points)`."""
 
 PIECE = 2**25
 """Numbers that batch gradients computed together may have."""
@@ -214,3 +219,30 @@ class View:
         of_gradients = PIECE // sum(p.numel() for p in self.parameters.values())
         chunk = self._objective.chunk
         return max(min(of_gradients, chunk // size if chunk else of_gradients), 1)
+
+
+def hidden_layers(
+    module: nn.Module, inputs: Tensor, forward: Forward | None = None
+) -> dict[str, Tensor]:
+    """{"layer1": (n, width), …} at inputs (n, dimension), from the input on.
+
+    A hidden layer is what a later `torch.nn.Linear` takes in: its activations, gates included. What the
+    first one takes in is the embedding of the coordinates, not a hidden layer. A network that has no
+    `torch.nn.Linear` has none that can be seen.
+    """
+    seen: list[Tensor] = []
+
+    def look(_: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        taken = positional[0] if positional else named["input"]
+        if not any(taken is before for before in seen):
+            seen.append(taken)
+
+    linear = [m for m in module.modules() if isinstance(m, torch.nn.Linear)]
+    handles = [m.register_forward_pre_hook(look, with_kwargs=True) for m in linear]
+    try:
+        with torch.no_grad():
+            (forward or module)(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {f"layer{i}": values for i, values in enumerate(seen[1:], 1)}

@@ -15,9 +15,11 @@ from typing import Any
 import attrs
 import click
 
-from pinn.core.kinds import SHARED_OPTIONS, RunOptions
-from pinn.core.registry import Part, registry
-from pinn.engine.cli import _commands
+from pinn.core.discovery import registry
+from pinn.core.kinds import KINDS
+from pinn.core.registry import Part
+from pinn.engine.cli import commands
+from pinn.engine.configuration.config import RunOptions
 from pinn.plugins.commands.parts import Row, rows
 from pinn.testing.declaration import DECLARATION
 
@@ -63,7 +65,9 @@ def _measured(schedule: Any) -> str:
 
 def shared(kind: str) -> str:
     """The options that stand beside a part's own, for every part of a kind."""
-    return options_table(rows(SHARED_OPTIONS[kind]))
+    options = KINDS[kind].options
+    assert options is not None
+    return options_table(rows(options))
 
 
 def run(_: str) -> str:
@@ -92,10 +96,10 @@ def _name(check: Callable[..., None]) -> str:
     return check.__name__
 
 
-def commands(_: str) -> str:
+def command_line(_: str) -> str:
     """Every command of `pinn`, those of plugins included."""
-    context = click.Context(_commands, info_name="pinn")
-    found = ((n, _commands.get_command(context, n)) for n in _commands.list_commands(context))
+    context = click.Context(commands, info_name="pinn")
+    found = ((n, commands.get_command(context, n)) for n in commands.list_commands(context))
     return "\n\n".join(_command(name, command) for name, command in found if command)
 
 
@@ -129,5 +133,5 @@ GENERATED: Mapping[str, Callable[[str], str]] = {
     "shared": shared,
     "run": run,
     "checks": checks,
-    "commands": commands,
+    "commands": command_line,
 }

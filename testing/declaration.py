@@ -9,8 +9,8 @@ import tomli
 import tomli_w
 from attrs.exceptions import FrozenInstanceError
 
-from pinn.core.contract import summary
-from pinn.core.structure import Faults, options, shown_type, structure, unstructure
+from pinn.core.options import Faults, options, structure, type_name, unstructure
+from pinn.core.registry import summary
 from pinn.testing.trial import Trial
 
 TYPES = "int, float, str, bool, list and dict of these, and unions such as float | None"
@@ -39,7 +39,7 @@ def it_says_what_it_is(trial: Trial) -> None:
         if not field.metadata.get("help"):
             trial.advise(
                 f"the option {field.name!r} has no description for `pinn describe`: write "
-                f'{field.name}: {shown_type(field.type)} = option(…, "what it is")'
+                f'{field.name}: {type_name(field.type)} = option(…, "what it is")'
             )
 
 
@@ -65,7 +65,7 @@ def its_options_survive_a_toml_file(trial: Trial) -> None:
         one, other = getattr(part, field.name), getattr(again, field.name)
         assert one == other, (
             f"the option {field.name!r} is {one!r}, but {other!r} when it is read back from a "
-            f"TOML file: a converter or {shown_type(field.type)} does not fit; use {TYPES}"
+            f"TOML file: a converter or {type_name(field.type)} does not fit; use {TYPES}"
         )
     assert again == part, (
         "a part with the same options is not equal to it, so that a run cannot be opened again: "
@@ -85,7 +85,7 @@ def wrongly_typed_options_are_refused(trial: Trial) -> None:
     cls = type(trial.part)
     for field in options(cls):
         assert not all(_accepted(cls, field.name, value) for value in OF_EVERY_TYPE), (
-            f"the option {field.name!r} accepts anything, as its type {shown_type(field.type)} says: "
+            f"the option {field.name!r} accepts anything, as its type {type_name(field.type)} says: "
             f"use {TYPES}"
         )
 

@@ -10,9 +10,10 @@ import torch
 from attrs import frozen
 
 from pinn.core.errors import PinnError
-from pinn.core.structure import unstructure
-from pinn.engine.configuration.config import Config, parse_config
-from pinn.engine.training.progress import Silent
+from pinn.core.options import unstructure
+from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.reader import parse_config
+from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import trained
 from pinn.testing.companions import (
     SmallAdam,
@@ -41,7 +42,7 @@ class Killed(Exception):
     """Stands in for a kill: nothing more is saved."""
 
 
-class Killing(Silent):
+class Killing(Reporter):
     """A reporter that ends the training behind a step."""
 
     def __init__(self, behind: int | None) -> None:

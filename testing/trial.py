@@ -14,10 +14,11 @@ import attrs
 import torch
 from attrs import field, frozen
 
+from pinn.core.discovery import offered
 from pinn.core.errors import PinnError
+from pinn.core.kinds import KINDS
+from pinn.core.options import options, structure, unstructure
 from pinn.core.randomness import global_state, restore_global_state, seed_everything
-from pinn.core.registry import KINDS, offered
-from pinn.core.structure import options, structure, unstructure
 from pinn.testing.companions import COMPANIONS
 
 T = TypeVar("T")
@@ -73,10 +74,10 @@ def perform(kind: str, given: Any, checks: Sequence[Check]) -> None:
 
 def _instance(kind: str, given: Any) -> Any:
     cls = given if isinstance(given, type) else type(given)
-    if not issubclass(cls, KINDS[kind]):
-        others = [other for other, base in KINDS.items() if issubclass(cls, base)]
+    if not issubclass(cls, KINDS[kind].base):
+        others = [other.name for other in KINDS.values() if issubclass(cls, other.base)]
         assert not others, f"{cls.__name__} is a part of kind {others[0]}: call check_{others[0]}"
-        base = KINDS[kind].__name__
+        base = KINDS[kind].base.__name__
         raise AssertionError(
             f"{cls.__name__} is no {kind}: make it a subclass of pinn.core.{base}, as in "
             f"class {cls.__name__}({base})"

@@ -19,15 +19,16 @@ from attrs import frozen
 from hypothesis import settings
 from torch import Tensor
 
-from pinn.core import Box, Condition, Config, Problem, Weighting, offered, parse_config
+from pinn.core import Box, Condition, Problem, Weighting, offered
+from pinn.core.domain import PointSet
 from pinn.core.view import View
+from pinn.engine import Config, parse_config
 from pinn.engine.reporting import page
-from pinn.engine.reporting.drawing import Picture
+from pinn.engine.reporting.page import Picture
 from pinn.engine.training import run
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.progress import Silent
-from pinn.engine.training.sampling import PointSet
+from pinn.engine.training.progress import Reporter
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
 
@@ -155,7 +156,7 @@ class Crash(Exception):
     """Stands in for a kill: nothing is saved."""
 
 
-class Crashing(Silent):
+class Crashing(Reporter):
     """A reporter that ends the training behind a step, and remembers what it was told."""
 
     def __init__(self, at: int = -1) -> None:

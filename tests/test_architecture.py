@@ -3,63 +3,137 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import attrs
 import pytest
 from click.testing import CliRunner
 
-from pinn.core.registry import KINDS, Part, registry
-from pinn.engine.cli import _commands
+from pinn.core.discovery import registry
+from pinn.core.kinds import KINDS
+from pinn.core.registry import Part
+from pinn.engine.cli import commands
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("core", "engine", "plugins", "problems", "analyzers", "testing")
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+FACE = ("pinn.core", "pinn.core.lazy")
+ENGINE = ("derivatives", "configuration", "reporting", "training", "watching")
+ROOMS = {
+    "core": ("pinn.core.*",),
+    "engine/derivatives": ("pinn.core.*",),
+    "engine/configuration": ("pinn.core.*",),
+    "engine/reporting": ("pinn.core.*", "pinn.engine.configuration.*"),
+    "engine/training": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE[:3])),
+    "engine/watching": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE[:4])),
+    "engine": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE)),
+    "plugins/commands": ("pinn.core", "pinn.core.*", "pinn.engine"),
+    "testing": ("pinn.core.*", "pinn.engine", "pinn.engine.*"),
+    "plugins": FACE,
+    "problems": FACE,
+    "analyzers": FACE,
+}
+"""Who may import whom, beside itself: modules, or whole rooms."""
+TOPS = ("core", "engine", "plugins", "problems", "analyzers", "testing")
+FILES = sorted(
+    p for top in TOPS for p in (ROOT / top).rglob("*.py*") if p.suffix in {".py", ".pyi"}
+)
 PARTS = registry().parts()
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Every module of this project that the file imports, wherever in the file."""
+def module(path: Path) -> str:
+    parts = ("pinn", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path) for path in FILES}
+
+
+def room(path: Path) -> str:
+    folder = path.relative_to(ROOT).parent.as_posix() + "/"
+    return max((name for name in ROOMS if folder.startswith(f"{name}/")), key=len)
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this project that the file imports, wherever in it and whatever for."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            stub = path.suffix == ".pyi" and node.level == 1
+            assert stub or node.level == 0, f"{path}: relative import"
+            whence = f"{module(path)}.{node.module}" if stub else str(node.module)
+            names = [f"{whence}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names = [alias.name for alias in node.names]
+        for name in names:
+            assert name.partition(".")[0] not in TOPS, f"{path}: import {name}: write pinn.{name}"
+            if name.startswith("pinn."):
+                found.add(name if name in MODULES else name.rpartition(".")[0])
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+GRAPH = {module(path): set[str]() for path in FILES}
+for _path in FILES:
+    GRAPH[module(_path)] |= imported(_path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_imports_only_what_it_may(path: Path) -> None:
-    room, *inside = path.relative_to(ROOT).parts
-    allowed = {"core", room}
-    if room in {"core", "engine", "testing"} or inside[0] == "commands":
-        allowed |= {"core", "engine", "plugins"}
+    own = "pinn." + room(path).replace("/", ".")
     for name in imported(path):
-        first, *rest = name.split(".")
-        assert first not in ROOMS, f"{path}: import {name}: write pinn.{name}"
-        if first == "pinn":
-            assert rest[0] in allowed, f"{path} imports {name}"
+        allowed = [own, f"{own}.*", *ROOMS[room(path)]]
+        assert any(fnmatch(name, rule) for rule in allowed), f"{path} imports {name}"
+        assert name in MODULES, f"{path} imports {name}, which does not exist"
+
+
+def test_no_circle_of_imports_not_even_for_types() -> None:
+    assert list(TopologicalSorter(GRAPH).static_order())
+
+
+def test_whose_fault_an_error_is_is_asked_at_the_doors_alone() -> None:
+    doors = {name for name, others in GRAPH.items() if "pinn.core.blame" in others}
+    assert not any(name.startswith("pinn.engine.derivatives") for name in doors)
+    assert {n for n in doors if n.startswith("pinn.engine.training")} == {
+        "pinn.engine.training.run"
+    }
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if "core" in p.parts], ids=lambda path: str(path.relative_to(ROOT))
+    "path",
+    [p for p in FILES if p.relative_to(ROOT).parts[0] in {"core", "engine", "testing"}],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_the_core_names_no_sibling_not_even_as_text(path: Path) -> None:
+def test_the_machine_names_no_part_not_even_as_text(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for room in ("plugins", "problems", "analyzers"):
-                assert f"pinn.{room}" not in node.value
+            for others in ("plugins", "problems", "analyzers"):
+                assert f"pinn.{others}" not in node.value
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins/commands/templates").glob("*.py.jinja")))
+def test_what_pinn_new_writes_imports_the_doors(path: Path) -> None:
+    whence = re.findall(r"^from (pinn\S*) import", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert whence
+    assert set(whence) <= {*FACE, "pinn.testing"}
+
+
+def test_the_core_is_small_and_flat() -> None:
+    files = list((ROOT / "core").rglob("*.py"))
+    assert {path.parent for path in files} == {ROOT / "core"}
+    assert len(files) <= 20
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 2_600
 
 
 def test_the_wheel_holds_every_package_and_what_lies_in_it() -> None:
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
         "setuptools"
     ]
-    folders = {path.parent.relative_to(ROOT) for path in MODULES}
+    folders = {path.parent.relative_to(ROOT) for path in FILES}
     assert {"pinn." + ".".join(folder.parts) for folder in folders} == set(setup["packages"])
     for folder in folders:
         assert (ROOT / folder / "__init__.py").exists()
@@ -82,8 +156,19 @@ def python(code: str) -> str:
     return found.stdout
 
 
-def test_importing_the_core_does_not_import_torch() -> None:
-    code = "import sys, pinn.core; print([m for m in sys.modules if m.startswith('torch')])"
+@pytest.mark.parametrize(
+    "room",
+    [
+        "core",
+        "core.view",
+        "core.randomness",
+        "engine",
+        "engine.cli",
+        "engine.configuration.directory",
+    ],
+)
+def test_torch_is_not_imported_to_look_around(room: str) -> None:
+    code = f"import sys, pinn.{room}; print([m for m in sys.modules if m.startswith('torch')])"
     assert python(code).strip() == "[]"
 
 
@@ -110,7 +195,7 @@ def test_lazy_torch_is_torch_once_it_is_used() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind} {part.name}")
 def test_every_option_says_what_it_is(part: Part) -> None:
-    shown = CliRunner().invoke(_commands, ["describe", part.name]).output
+    shown = CliRunner().invoke(commands, ["describe", part.name]).output
     assert part.summary
     assert part.summary in shown
     for field in attrs.fields(part.cls):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import pinn.core
-from pinn.core import load_config, train
+import pinn.plugins.commands
+from pinn.engine import load_config, train
 
 ROOT = Path(__file__).parents[1]
 PAPER = sorted((ROOT / "configs").glob("*.toml"))
@@ -35,7 +35,7 @@ def test_a_papers_set_up_trains(path: Path, tmp_path: Path) -> None:
 
 
 def test_init_writes_the_shipped_configuration() -> None:
-    template = Path(pinn.core.__file__).parent / "templates" / "pinn.toml"
+    template = Path(pinn.plugins.commands.__file__).parent / "templates" / "pinn.toml"
     shipped = ROOT / "pinn.toml"
     assert template.read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
 

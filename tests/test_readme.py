@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import tomli
 
-from pinn.core import Config, parse_config, train
-from pinn.core.registry import Origin, load, registry
-from pinn.engine.configuration import config
+from pinn.core import ConfigError
+from pinn.core.discovery import load, registry
+from pinn.core.registry import Origin
+from pinn.engine import Config, parse_config, train
+from pinn.engine.configuration import reader
 from pinn.engine.derivatives.residuals import exact_residuals, residuals
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -35,7 +37,7 @@ def heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = load([(EntryPoint(name, module, "pinn"), origin)])
     assert not own.broken
     both = type(own)({**registry().offers, **own.offers}, ())
-    monkeypatch.setattr(config, "registry", lambda: both)
+    monkeypatch.setattr(reader, "registry", lambda: both)
 
 
 @pytest.mark.usefixtures("heat")
@@ -53,7 +55,7 @@ def test_the_plugin_trains_and_its_options_are_checked(tmp_path: Path) -> None:
     assert run.complete
     assert errors[-1] < errors[0] < 1.5
     table["problem"] = {"name": "heat", "kapa": 0.2}
-    with pytest.raises(config.ConfigError, match="did you mean 'kappa'"):
+    with pytest.raises(ConfigError, match="did you mean 'kappa'"):
         parse_config(table)
 
 
@@ -61,7 +63,7 @@ def test_the_plugin_trains_and_its_options_are_checked(tmp_path: Path) -> None:
 def test_the_plugins_solution_satisfies_its_equations() -> None:
     import torch
 
-    problem = config.registry().find("problem", "heat").cls()
+    problem = reader.registry().find("problem", "heat").cls()
     points = torch.rand(50, 2, dtype=torch.float64)
     law = residuals(problem, problem.equations, "heat", dtype=torch.float64)
     assert exact_residuals(law, points).abs().max() < 1e-12

@@ -7,10 +7,10 @@ one more point than the peers', which pins ψ and p at a corner.
 
 import torch
 
-from pinn.engine.configuration.config import parse_config
-from pinn.engine.training.build import prepare
+from pinn.core.domain import PointSet
+from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.compilation import compile_lazily
-from pinn.engine.training.sampling import PointSet
+from pinn.engine.training.run import prepare
 from pinn.engine.training.state import build_optimizer, initial_weights
 
 from .setting import DEPTH, LEARNING_RATE, WIDTH, Step, draw_parameters, draw_points
@@ -45,8 +45,8 @@ def make_step(
         points_of["corner"] = torch.zeros(1, 2)
     ordered = {name: points_of[name] for name in objective.conditions}
     where = PointSet(torch.from_numpy(interior), ordered)
-    weights = initial_weights(config, len(objective.equations.names), where.interior)
-    optimizer = build_optimizer(config, 0, module)
+    weights = initial_weights(config.weighting, len(objective.equations.names), where.interior)
+    optimizer = build_optimizer(config.stages[0].optimizer, module)
     parameters = tuple(module.parameters())
     if compiled:
         objective.compiled(compile_lazily)

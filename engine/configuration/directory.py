@@ -1,28 +1,21 @@
-"""The directory of a run: its files, and who may write to it."""
+"""The directory of a run: its files, its lock, and whether it is of the same configuration."""
 
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
-import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import tomli
 from filelock import FileLock, Timeout
 
-from pinn.core.errors import PinnError, TrainingError
-from pinn.core.registry import registry
-from pinn.engine.configuration.config import WATCHED, Config, parse_config
-from pinn.engine.configuration.differences import differences
+from pinn.core.errors import PinnError
+from pinn.core.files import cannot_write, write_atomically
+from pinn.engine.configuration.config import WATCHED, Config, differences
+from pinn.engine.configuration.reader import parse_config
 from pinn.engine.configuration.watched import Watched, parse_watched
-from pinn.engine.training import checkpoint
-from pinn.engine.training.checkpoint import CorruptCheckpoint, cannot_write, write_atomically
-from pinn.engine.training.environment import changed, sources
 
 MAY_GROW = "steps"
 
@@ -68,71 +61,34 @@ class RunDirectory:
         finally:
             lock.release()
 
-    def claim(self, config: Config, device: str) -> None:
-        """Write the configuration, or see that the one that is there is the same.
+    def check_same(self, config: Config) -> None:
+        """See that the configuration that is there, if any, is this one.
 
         A longer last stage is not a difference: it continues the run.
 
         Raises:
             PinnError: the directory belongs to another configuration; names the keys that differ.
         """
-        if self.config.exists():
-            there = self._table()
-            if self.watched:
-                raise PinnError(
-                    f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
-                    "directory with --set run.directory=…, or delete this one"
-                )
+        if not self.config.exists():
+            return
+        there = self._table()
+        if WATCHED in there:
+            raise PinnError(
+                f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
+                "directory with --set run.directory=…, or delete this one"
+            )
+        if not _only_longer(there, config):
             differing = differences(_comparable(there), _comparable(config.table()))
-            if not _only_longer(there, config):
-                lines = "\n".join(f"  {difference}" for difference in differing)
-                raise PinnError(
-                    f"{self.path}: holds a run with another configuration:\n{lines}\n"
-                    "set another directory with --set run.directory=…, or delete this one"
-                )
-        self.checkpoints.mkdir(exist_ok=True)
-        made_with = environment(device, {part.name for part in config.parts})
-        self.describe(config, made_with | {"sources": self._sources(config)})
-
-    def changed_sources(self, config: Config) -> list[str]:
-        """Modules of plugins that are written otherwise than when the run began."""
-        return changed(self._sources(config), sources(config.parts))
-
-    def _sources(self, config: Config) -> dict[str, str]:
-        """Checksums of the plugins' modules, of when the run began."""
-        now = sources(config.parts)
-        if not checkpoint.newest_first(self.checkpoints) or not self.environment.exists():
-            return now
-        try:
-            found: dict[str, str] = json.loads(self.environment.read_bytes())["sources"]
-        except (ValueError, KeyError):  # damaged by hand, or of an earlier version
-            return now
-        return found
+            lines = "\n".join(f"  {difference}" for difference in differing)
+            raise PinnError(
+                f"{self.path}: holds a run with another configuration:\n{lines}\n"
+                "set another directory with --set run.directory=…, or delete this one"
+            )
 
     def describe(self, config: Config | Watched, made_with: Mapping[str, Any]) -> None:
         """Write `pinn.toml` and `environment.json`."""
         write_atomically(self.config, config.toml().encode())
         write_atomically(self.environment, json.dumps(made_with, indent=2).encode())
-
-    def newest_state(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest checkpoint that is whole, and a note on each newer one, which is set aside.
-
-        Raises:
-            TrainingError: there are checkpoints, and none is whole.
-        """
-        corrupt: list[Path] = []
-        for path, state in checkpoint.latest(self.checkpoints):
-            if isinstance(state, CorruptCheckpoint):
-                corrupt.append(path)
-                continue
-            for bad in corrupt:
-                bad.rename(bad.with_suffix(".corrupt"))
-            return state, [f"{bad.name} is corrupt: continuing from {path.name}" for bad in corrupt]
-        if corrupt:
-            raise TrainingError(
-                f"{self.checkpoints}: no checkpoint is whole; delete {self.path} to start again"
-            )
-        return None, []
 
     @property
     def watched(self) -> bool:
@@ -173,46 +129,3 @@ def _only_longer(there: dict[str, Any], config: Config) -> bool:
         return False
     longer = [*old["optimizers"][:-1], {**before, MAY_GROW: after[MAY_GROW]}]
     return not differences({**old, "optimizers": longer}, new)
-
-
-def environment(device: str, parts: Collection[str], *frameworks: str) -> dict[str, Any]:
-    """Versions, plugins, device and the git commit, for `environment.json`.
-
-    Args:
-        parts: names of the parts that are used.
-        frameworks: distributions whose versions matter besides.
-    """
-    libraries = (
-        "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2",
-        *frameworks,
-    )  # fmt: skip
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "device": device,
-        "versions": {name: _version(name) for name in libraries},
-        "plugins": {
-            f"{part.kind} {part.name}": str(part.origin)
-            for part in registry().parts()
-            if part.name in parts
-        },
-        "git_commit": _git_commit(),
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the working directory, where it is a git checkout."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None

@@ -7,19 +7,10 @@ from typing import Any
 
 import tomli
 
+from pinn.core.discovery import registry
 from pinn.core.errors import PinnError
-from pinn.core.registry import registry
-from pinn.core.structure import options
-
-NAMES = {
-    ("problem", "name"): "problem",
-    ("network", "name"): "network",
-    ("points", "sampler"): "sampler",
-    ("weighting", "name"): "weighting",
-    ("optimizers", "name"): "optimizer",
-    ("analyzers", "name"): "analyzer",
-}
-"""Keys that name a part, by their section."""
+from pinn.core.kinds import KINDS
+from pinn.core.options import options
 
 
 def override(table: dict[str, Any], text: str) -> None:
@@ -47,8 +38,9 @@ def override(table: dict[str, Any], text: str) -> None:
             f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
         )
     value = _toml_value(raw)
-    if (keys[0], keys[-1]) in NAMES:
-        _forget_options(place, NAMES[keys[0], keys[-1]], place.get(keys[-1]), value)
+    for kind in KINDS.values():
+        if (keys[0], keys[-1]) == (kind.section, kind.key):
+            _forget_options(place, kind.name, place.get(kind.key), value)
     place[keys[-1]] = value
 
 

@@ -1,4 +1,4 @@
-"""What the `pinn.toml` of a watched loop says: what it is, and which analyzers look at it."""
+"""The `pinn.toml` of a loop that was trained elsewhere: what it is, and which analyzers look at it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import tomli_w
 from attrs import frozen
 
 from pinn.core.errors import ConfigError
-from pinn.core.options import option
-from pinn.core.structure import Faults, structure, unstructure
-from pinn.engine.configuration.config import WATCHED, Observer, parse_analyzers
+from pinn.core.options import Faults, option, structure, unstructure
+from pinn.engine.configuration.config import WATCHED, Observer
+from pinn.engine.configuration.reader import fault_lines, parse_analyzers
 
 
 @frozen(kw_only=True)
@@ -57,6 +57,5 @@ def parse_watched(table: Mapping[str, Any], source: str) -> Watched:
     try:
         options = structure(table[WATCHED], WatchedOptions)
     except Faults as error:
-        faults = [f"[{WATCHED}] {path}: {message}" for path, message in error.faults]
-        raise ConfigError(source, faults) from None
+        raise ConfigError(source, fault_lines(f"[{WATCHED}]", error)) from None
     return Watched(options, parse_analyzers(table.get("analyzers", ()), source))

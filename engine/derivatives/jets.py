@@ -1,12 +1,15 @@
-"""Which part of a Taylor series the equations look at, and how that part multiplies.
+"""Which derivatives must be carried through the network, and how they multiply.
 
-Near a point, u(x + ε) = Σ u_α ε^α with u_α = D^α u / α!. An equation sees u only through a few linear
-functionals ℓ(u) = Σ c_α u_α: for Allen-Cahn through u and u_t − ν u_xx. What must be carried through
-the network is the smallest space V of functionals that contains them and is closed under the product
-rule. It is spanned by all contractions ε^γ ⌟ ℓ = Σ c_α δ_{α−γ} (Macaulay's inverse system): here
-{u, u_x, u_t − ν u_xx}, three numbers a neuron instead of the four derivatives by themselves. For the
-Laplacian this is the "forward Laplacian" (Li et al. 2024, Nature Machine Intelligence 6), and when every
-derivative is asked for by itself it is the ordinary truncated Taylor series.
+Allen-Cahn's equation u_t − ν u_xx + 5u³ − 5u = 0 looks at u and at one combination of derivatives,
+u_t − ν u_xx. The product rule of that combination needs u_x besides, and nothing else:
+three numbers a neuron, {u, u_x, u_t − ν u_xx}, instead of the four derivatives by themselves.
+
+In general, near a point u(x + ε) = Σ u_α ε^α with u_α = D^α u / α!, and an equation sees u only through
+a few linear functionals ℓ(u) = Σ c_α u_α. What must be carried is the smallest space V of functionals
+that contains them and is closed under the product rule. It is spanned by all contractions
+ε^γ ⌟ ℓ = Σ c_α δ_{α−γ} (Macaulay's inverse system). For the Laplacian this is the "forward Laplacian"
+(Li et al. 2024, Nature Machine Intelligence 6), and when every derivative is asked for by itself it is
+the ordinary truncated Taylor series.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from pinn.engine.derivatives.nested import by_nested_autograd
 from pinn.engine.derivatives.series import (
     Coefficients,
     Series,
     SeriesError,
     apply,
+    by_nested_autograd,
     rule,
     scale,
     total,

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from pinn.core.blame import by, fault, where
-from pinn.core.errors import PinnError, one_of
+from pinn.core.errors import PartError, PinnError, Whence, one_of
 from pinn.core.problem import Problem
-from pinn.engine.derivatives import coordinate
+from pinn.core.tracebacks import one_line
 from pinn.engine.derivatives.jets import Functional, Jets, jets
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.series import coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values
 
 Network = Callable[[Any], Any]
@@ -88,10 +88,11 @@ def residuals(
         named = named_tensors(found, PROBE_POINTS, what, single)
         needed = jets(requests)
     except PinnError as error:
-        text = str(error) if what in str(error) else f"{what}: {error}"
-        raise PinnError(text + where(error, problem)) from None
+        named_already = what in str(error)
+        begin = () if named_already else (f"{what}: ",)
+        raise PartError(*begin, *error.pieces, Whence(problem, error)) from None
     except Exception as error:
-        raise PinnError(f"{what} fail: {fault(error, problem)}") from error
+        raise PartError(f"{what} fail: {one_line(error)}", Whence(problem, error)) from error
     return Residuals(problem, law, what, needed, tuple(named), single)
 
 
@@ -99,9 +100,11 @@ def _check_names(problem: Problem) -> None:
     names = [*problem.domain.names, *problem.fields, *problem.unknowns()]
     for name in names:
         if names.count(name) > 1 or name == "d" or name.startswith("_"):
-            raise PinnError(
-                f"{problem.name}{by(problem)}: {name!r} cannot name a coordinate, field or unknown: "
-                'names must differ, not begin with "_", and not be "d", which is how q takes derivatives'
+            raise PartError(
+                problem.name,
+                Whence(problem),
+                f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
+                'with "_", and not be "d", which is how q takes derivatives',
             )
 
 
@@ -126,9 +129,10 @@ def quantities(
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
     fields = problem.ansatz(Quantities(series, raw, unknowns=unknowns))
     if set(fields) != set(problem.fields):
-        raise PinnError(
+        raise PartError(
             f"the ansatz of {problem.name} must return the fields {one_of(problem.fields)}, "
-            f"not {one_of(fields)}{by(problem)}"
+            f"not {one_of(fields)}",
+            Whence(problem),
         )
     places = {name: points[:, i] for i, name in enumerate(names)}
     return from_series(problem, places, fields, unknowns)

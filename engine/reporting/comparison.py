@@ -14,13 +14,12 @@ from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.reporting.content import Chapter, chapters
+from pinn.engine.reporting.content import Section, sections, subject
 from pinn.engine.reporting.curves import HEIGHT, Line, draw_curves, line
-from pinn.engine.reporting.figures import loss, unknowns
-from pinn.engine.reporting.page import Exhibit, Gallery, write_page
+from pinn.engine.reporting.figures import own_curves
+from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 from pinn.engine.reporting.report import caption, results
-from pinn.engine.reporting.subject import subject
-from pinn.engine.reporting.ticks import shown
+from pinn.engine.reporting.theme import shown
 
 NOT_REACHED = "not reached"
 TRAINING, PER_STEP = "seconds of training", "seconds per step"
@@ -36,13 +35,13 @@ class Compared:
     place: int
     config: Config | Watched
     records: Records
-    chapters: list[Chapter]
+    sections: list[Section]
 
     @property
     def curves(self) -> dict[str, Curves]:
         found: dict[str, Curves] = {}
-        own = loss(self.records), *unknowns(self.records)
-        for plot in (*own, *(p for c in self.chapters for p in c.plots)):
+        declared = (plot for section in self.sections for plot in section.plots)
+        for plot in (*own_curves(self.records), *declared):
             if isinstance(plot, Curves):
                 found.setdefault(plot.name, plot)
         return found
@@ -59,6 +58,8 @@ class Row:
 
 @frozen
 class Comparison:
+    """Several runs beside each other: the page that was written, and its table."""
+
     page: Path
     runs: list[str]
     rows: list[Row]
@@ -89,16 +90,16 @@ def compare(paths: Sequence[Path], page: Path) -> Comparison:
         page = page.with_suffix(".html")
     runs = opened(paths)
     rows = table(runs)
-    gallery = Gallery(page.with_suffix(""))
-    exhibits = list(drawn(runs, gallery))
+    folder = FigureFolder(page.with_suffix(""))
+    figures = list(drawn(runs, folder))
     write_page(
         page,
         "compare.html",
         runs=[(run.label, run.place % 6 + 1, subject(run.config).sentence) for run in runs],
         rows=rows,
-        exhibits=exhibits,
-        faults=[f"{r.label}, {c.name}: {f}" for r in runs for c in r.chapters for f in c.faults],
-        folder=gallery.folder.name,
+        figures=figures,
+        faults=[f"{r.label}, {s.name}: {f}" for r in runs for s in r.sections for f in s.faults],
+        folder=folder.folder.name,
     )
     return Comparison(page, [run.label for run in runs], rows)
 
@@ -108,7 +109,7 @@ def opened(paths: Sequence[Path]) -> list[Compared]:
     for place, (path, label) in enumerate(zip(paths, labels(paths), strict=True)):
         directory = RunDirectory(path)
         config, records = directory.read_config(), Records(directory.metrics)
-        found.append(Compared(label, place, config, records, chapters(config, records)))
+        found.append(Compared(label, place, config, records, sections(config, records)))
     return found
 
 
@@ -157,7 +158,7 @@ def _times(records: Records) -> dict[str, str]:
     return {TRAINING: shown(float(seconds)), PER_STEP: shown(seconds / step)}
 
 
-def drawn(runs: Sequence[Compared], gallery: Gallery) -> Iterator[Exhibit]:
+def drawn(runs: Sequence[Compared], folder: FigureFolder) -> Iterator[DrawnFigure]:
     """A figure for each name of curves that any run has: their first quantity, a line a run."""
     names = dict.fromkeys(name for run in runs for name in run.curves)
     for name in names:
@@ -178,7 +179,7 @@ def drawn(runs: Sequence[Compared], gallery: Gallery) -> Iterator[Exhibit]:
             noisy=first.noisy and len(lines) <= FEW,
         )
         draw = partial(draw_curves, curves=look, found=lines)
-        yield gallery.add(name, look.title, caption(first.caption, look.noisy), HEIGHT, draw)
+        yield folder.add(name, look.title, caption(first.caption, look.noisy), HEIGHT, draw)
 
 
 def _line(run: Compared, curves: Curves) -> Line | None:

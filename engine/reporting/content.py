@@ -1,4 +1,4 @@
-"""What each part of a run has to show: the material of reports and comparisons."""
+"""What a report says of a run, and what each of its analyzers has to show."""
 
 from __future__ import annotations
 
@@ -7,38 +7,124 @@ from typing import Any
 
 from attrs import field, frozen
 
-from pinn.core.blame import failures, fault
-from pinn.core.contract import summary
+from pinn.core.blame import explained
 from pinn.core.parts import Analyzer
 from pinn.core.plots import Plot, Span
 from pinn.core.records import Records
+from pinn.core.registry import summary
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.watched import Watched
+from pinn.engine.reporting.page import DrawnFigure
+
+AGAIN = (
+    "The configuration with every default written out: pinn run on it repeats the run. "
+    "The environment says on what it ran."
+)
+ELSEWHERE = (
+    "It was trained elsewhere: what was watched, by analyzers with every option written out. "
+    "The environment says on what it ran."
+)
 
 
 @frozen
-class Chapter:
-    """The figures of one analyzer.
+class Subject:
+    """
+    Attributes:
+        name: the title.
+        steps: how many it is to make; None: it did not say.
+        coordinates: names, in the order of the grid.
+        sentence: parts and stages, for a table of runs.
+        again: about its pinn.toml.
+    """
+
+    name: str
+    steps: int | None
+    coordinates: Sequence[str]
+    facts: Sequence[tuple[str, str]]
+    sentence: str
+    again: str
+
+
+def subject(
+    config: Config | Watched, parameters: int | None = None, device: str | None = None
+) -> Subject:
+    """`parameters` and `device` as the summary and the environment say."""
+    if isinstance(config, Watched):
+        return _watched(config)
+    return _trained(config, parameters, device)
+
+
+def _trained(config: Config, parameters: int | None, device: str | None) -> Subject:
+    size = f" ({parameters:,} parameters)" if parameters else ""
+    points = f"{config.points.options.interior:,} ({config.points.sampler.name})"
+    return Subject(
+        name=config.problem.name,
+        steps=config.steps,
+        coordinates=config.problem.domain.names,
+        facts=[
+            ("Problem", summary(type(config.problem))),
+            ("Network", config.network.name + size),
+            ("Points", points),
+            ("Weighting", config.weighting.name),
+            ("Optimizers", stages(config)),
+            ("Device", f"{device or config.run.device}, {config.run.precision}"),
+        ],
+        sentence=f"{config.problem.name}; {config.network.name}; {config.weighting.name} weights; "
+        f"{stages(config)}",
+        again=AGAIN,
+    )
+
+
+def _watched(watched: Watched) -> Subject:
+    own = watched.options
+    return Subject(
+        name=own.name,
+        steps=own.steps,
+        coordinates=own.coordinates,
+        facts=[
+            ("Trained by", own.framework or "a loop of its own"),
+            ("Network", f"{own.parameters:,} parameters"),
+            ("Points", f"{own.points:,}"),
+            ("Optimizer", own.optimizer),
+            ("Device", f"{own.device}, {own.precision}"),
+        ],
+        sentence=f"{own.name}; trained by {own.framework or 'a loop of its own'}; {own.optimizer}",
+        again=ELSEWHERE,
+    )
+
+
+def stages(config: Config) -> str:
+    """ "adam (1,500 steps), then lbfgs (700 steps)" """
+    return ", then ".join(f"{s.optimizer.name} ({s.steps:,} steps)" for s in config.stages)
+
+
+@frozen
+class Section:
+    """The figures of one analyzer, or of the training itself.
 
     Attributes:
-        about: the first line of its docstring.
+        about: the first line of the analyzer's docstring.
+        plots: its figures as they are declared.
+        spans: what it says of the training, which all figures shade.
         faults: what went wrong in it, one line each; the rest of the report goes on.
+        figures: those that are drawn.
     """
 
     name: str
     about: str
     plots: Sequence[Plot] = ()
     spans: Sequence[Span] = ()
-    faults: list[str] = field(factory=list)
+    faults: Sequence[str] = ()
+    figures: list[DrawnFigure] = field(factory=list)
 
 
-def chapters(config: Config | Watched, records: Records) -> list[Chapter]:
-    """One per analyzer of the run, in order."""
-    return [_chapter(observer.analyzer, records) for observer in config.observers]
+def sections(config: Config | Watched, records: Records) -> list[Section]:
+    """One per analyzer of the run, in order; nothing is drawn yet."""
+    return [_section(observer.analyzer, records) for observer in config.observers]
 
 
-def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
-    faults = failures(analyzer.name, records)
+def _section(analyzer: Analyzer, records: Records) -> Section:
+    faults = records.failures(analyzer.name)
 
     def asked(method: str) -> list[Any]:
         found = []
@@ -46,8 +132,8 @@ def _chapter(analyzer: Analyzer, records: Records) -> Chapter:
             for item in getattr(analyzer, method)(records):
                 found.append(item)
         except Exception as error:  # whatever a plugin does, the others are shown
-            faults.append(f"{method}(): {fault(error, analyzer)}")
+            faults.append(f"{method}(): {explained(error, analyzer)}")
         return found
 
     about = summary(type(analyzer))
-    return Chapter(analyzer.name, about, asked("figures"), asked("spans"), faults)
+    return Section(analyzer.name, about, asked("figures"), asked("spans"), faults)

@@ -14,10 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from pinn.core.plots import Curves, Drawing, Span
+from pinn.core.plots import Curves, Drawing, Span, ordered_colour
 from pinn.core.records import Records
-from pinn.engine.reporting.theme import CYCLE, LIGHT, RC, sequential
-from pinn.engine.reporting.ticks import log_ticks, round_ticks, tick_labels
+from pinn.engine.reporting.theme import CYCLE, LIGHT, RC, log_ticks, round_ticks, tick_labels
 
 HEIGHT = 2.1  # inches: curves without legend and labels
 ROW = 0.155  # inches: a line of text above them
@@ -75,7 +74,7 @@ def draw_curves(
     for one in found:
         style = styles[one.place % len(styles)]
         if curves.ordered:
-            style = {"color": sequential(one.place, len(curves.quantities)), "linestyle": "-"}
+            style = {"color": ordered_colour(one.place, len(curves.quantities)), "linestyle": "-"}
         handles.append(_draw_line(axis, one, curves.noisy, style))
     first, last = steps or (
         min(one.steps[0] for one in found),

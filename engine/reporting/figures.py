@@ -1,4 +1,4 @@
-"""The core's own figures: the loss, and the solution beside its reference."""
+"""Figures of every run: the loss, unknowns, and the solution beside its reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pinn.core.plots import Curves, Drawing
 from pinn.core.records import Records
-from pinn.engine.reporting.ticks import number, power_of_ten
+from pinn.engine.reporting.theme import number, power_of_ten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-def loss(records: Records) -> Curves:
+def own_curves(records: Records) -> Iterator[Curves]:
+    """What the training itself records."""
+    yield loss_curves(records)
+    yield from unknown_curves(records)
+
+
+def loss_curves(records: Records) -> Curves:
     """The loss without its weights, with them, and term by term."""
     terms = [n for n in records.names if n.startswith("loss.") and n != "loss.unweighted"]
     return Curves(
@@ -39,7 +45,7 @@ def loss(records: Records) -> Curves:
     )
 
 
-def unknowns(records: Records) -> Iterator[Curves]:
+def unknown_curves(records: Records) -> Iterator[Curves]:
     """What an inverse problem found, and how far off it is where the truth is known."""
     labels = {n: n.removeprefix("unknown.") for n in records.names if n.startswith("unknown.")}
     errors = {

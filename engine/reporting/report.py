@@ -10,20 +10,19 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve
 
-from pinn.core.blame import fault
+from pinn.core.blame import explained
 from pinn.core.errors import PinnError, TrainingError
-from pinn.core.plots import Drawing, Plot, Span
+from pinn.core.plots import Drawing, Plot
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.reporting.content import Chapter, chapters
+from pinn.engine.reporting.content import Section, sections, subject
 from pinn.engine.reporting.curves import HEIGHT, draw_curves, draw_over_steps, lines
-from pinn.engine.reporting.figures import loss, solution_drawings, solutions, unknowns
-from pinn.engine.reporting.page import Exhibit, Gallery, write_page
-from pinn.engine.reporting.subject import subject
+from pinn.engine.reporting.figures import own_curves, solution_drawings, solutions
+from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 
 ABOUT = (
     "What the network learned, beside the reference where there is one, and how its loss fell. "
@@ -31,15 +30,7 @@ ABOUT = (
 )
 
 
-@frozen
-class Section:
-    heading: str
-    about: str
-    exhibits: list[Exhibit] = field(factory=list)
-    faults: list[str] = field(factory=list)
-
-
-def report(path: str | Path) -> Path:
+def write_report(path: str | Path) -> Path:
     """Write the report of the run in the directory `path`, and return where it is.
 
     Raises:
@@ -48,24 +39,18 @@ def report(path: str | Path) -> Path:
     """
     directory = RunDirectory(Path(path))
     config = directory.read_config()
-    return write_report(directory, config, Records(directory.metrics))
+    return draw_report(directory, config, Records(directory.metrics))
 
 
-def write_report(directory: RunDirectory, config: Config | Watched, records: Records) -> Path:
+def draw_report(directory: RunDirectory, config: Config | Watched, records: Records) -> Path:
     """Write `report.html`, and its figures as PDF and PNG in `figures/`."""
-    told = chapters(config, records)
-    spans = [span for chapter in told for span in chapter.spans]
     summary, environment = _json(directory.summary), _json(directory.environment)
     about = subject(config, summary.get("parameters"), environment.get("device"))
-    easel = Easel(Gallery(directory.figures), records, spans)
-    own = easel.section(
-        Chapter(
-            "Solution and loss",
-            ABOUT,
-            [*_solution(directory, about.coordinates), loss(records), *unknowns(records)],
-        )
-    )
-    sections = [own, *map(easel.section, told)]
+    solution = _solution(directory, about.coordinates)
+    own = Section("Solution and loss", ABOUT, [*solution, *own_curves(records)])
+    of_analyzers = sections(config, records)
+    figures = RunFigures(FigureFolder(directory.figures), records, of_analyzers)
+    drawn = [figures.drawn(section) for section in (own, *of_analyzers)]
     seconds = summary.get("seconds") or {"training": records.last("seconds") or 0.0}
     write_page(
         directory.report,
@@ -75,8 +60,8 @@ def write_report(directory: RunDirectory, config: Config | Watched, records: Rec
         steps=records.rows[-1]["step"] if records.rows else 0,
         facts=[("Run", directory.path.resolve().name), *about.facts],
         results=results(config, records),
-        phases=[(chapter.name, chapter.spans) for chapter in told if chapter.spans],
-        sections=[s for s in sections if s.exhibits or s.faults],
+        phases=[(section.name, section.spans) for section in of_analyzers if section.spans],
+        sections=[section for section in drawn if section.figures or section.faults],
         seconds=seconds,
         costs=_costs(seconds),
         toml=directory.config.read_text(encoding="utf-8"),
@@ -85,34 +70,43 @@ def write_report(directory: RunDirectory, config: Config | Watched, records: Rec
     return directory.report
 
 
-class Easel:
-    """Draws what chapters declare, over the steps of one run and with its spans shaded."""
+def draw_figures(config: Config | Watched, records: Records, folder: Path) -> list[Path]:
+    """Draw what a run has recorded so far into `folder`; returns the PNG files."""
+    own = Section("training", "", [*own_curves(records)])
+    of_analyzers = sections(config, records)
+    figures = RunFigures(FigureFolder(folder), records, of_analyzers)
+    drawn = [f for section in (own, *of_analyzers) for f in figures.drawn(section).figures]
+    return [folder / f"{figure.name}.png" for figure in drawn]
 
-    def __init__(self, gallery: Gallery, records: Records, spans: Sequence[Span]) -> None:
-        self.gallery = gallery
+
+class RunFigures:
+    """Draws what sections declare, over the steps of one run and with the spans of all shaded."""
+
+    def __init__(self, folder: FigureFolder, records: Records, shading: Sequence[Section]) -> None:
+        self.folder = folder
         self.records = records
-        self.spans = spans
+        self.spans = [span for section in shading for span in section.spans]
         steps = [row["step"] for row in records.rows if row["step"] > 0]
         self.steps = (min(steps), max(steps)) if steps else None
 
-    def section(self, chapter: Chapter) -> Section:
-        section = Section(chapter.name, chapter.about, faults=[*chapter.faults])
-        for plot in chapter.plots:
+    def drawn(self, section: Section) -> Section:
+        """The section with its figures; one that cannot be drawn is a fault more."""
+        figures, faults = [], [*section.faults]
+        for plot in section.plots:
             try:
-                exhibit = self.exhibit(plot)
+                figure = self.figure(plot)
             except TrainingError:  # a file cannot be written
                 raise
             except Exception as error:  # whatever a plugin does, the others are shown
-                name = getattr(plot, "name", plot)
-                section.faults.append(f"figure {name!r}: {fault(error)}")
+                faults.append(f"figure {getattr(plot, 'name', plot)!r}: {explained(error)}")
                 continue
-            if exhibit is not None:
-                section.exhibits.append(exhibit)
-        return section
+            if figure is not None:
+                figures.append(figure)
+        return evolve(section, figures=figures, faults=faults)
 
-    def exhibit(self, plot: Plot) -> Exhibit | None:
-        """The figure; None where nothing of it was recorded."""
-        add = partial(self.gallery.add, plot.name, plot.title)
+    def figure(self, plot: Plot) -> DrawnFigure | None:
+        """None where nothing of it was recorded."""
+        add = partial(self.folder.add, plot.name, plot.title)
         if isinstance(plot, Drawing):
             draw = plot.draw
             if plot.over_steps and self.steps:
@@ -159,7 +153,7 @@ def _solution(directory: RunDirectory, coordinates: Sequence[str]) -> Iterable[P
             arrays = dict(file)
         return list(solution_drawings(solutions(list(coordinates), arrays)))
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise PinnError(f"{directory.predictions}: cannot be read: {fault(error)}") from None
+        raise PinnError(f"{directory.predictions}: cannot be read: {explained(error)}") from None
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -169,5 +163,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise PinnError(f"{path}: cannot be read: {fault(error)}") from None
+        raise PinnError(f"{path}: cannot be read: {explained(error)}") from None
     return found

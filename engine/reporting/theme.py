@@ -1,4 +1,4 @@
-"""How figures look: journal-column width, 8 pt, colour-blind-safe, on light and on dark.
+"""How figures and numbers look: journal-column width, 8 pt, colour-blind-safe, on light and on dark.
 
 Figures are drawn once, in the light colours. In the report's SVG each of these becomes a CSS variable,
 which the style sheet defines for light and for dark screens.
@@ -6,8 +6,9 @@ which the style sheet defines for light and for dark screens.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,16 +17,18 @@ import matplotlib.style
 import numpy as np
 from cycler import cycler
 from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
+
+from pinn.core.plots import ORDERED
 
 WIDTH = 3.4
 """Inches: a column of most journals."""
-LEVELS = 12
-"""Sequential colours that are told apart."""
 
 
-def _sequence(low: float, high: float) -> dict[str, str]:
-    colours = matplotlib.colormaps["viridis"](np.linspace(low, high, LEVELS))
-    return {f"s{i + 1}": to_hex(colour) for i, colour in enumerate(colours)}
+def _viridis(low: float, high: float) -> dict[str, str]:
+    """The colours of curves that have an order, on a dark screen."""
+    colours = matplotlib.colormaps["viridis"](np.linspace(low, high, len(ORDERED)))
+    return {f"s{i}": to_hex(colour) for i, colour in enumerate(colours, 1)}
 
 
 LIGHT = {
@@ -40,7 +43,7 @@ LIGHT = {
     "c4": "#b65a94",
     "c5": "#553900",
     "c6": "#9f40ff",
-    **_sequence(0.0, 0.75),
+    **{f"s{i}": colour for i, colour in enumerate(ORDERED, 1)},
 }
 DARK = {
     "paper": "#15181c",
@@ -54,7 +57,7 @@ DARK = {
     "c4": "#e394c3",
     "c5": "#eaea3a",
     "c6": "#bf40ff",
-    **_sequence(1.0, 0.3),
+    **_viridis(1.0, 0.3),
 }
 CYCLE = cycler(linestyle=["-", "--"]) * cycler(color=[LIGHT[f"c{i}"] for i in range(1, 7)])
 
@@ -94,11 +97,6 @@ def theme() -> Iterator[None]:
         yield
 
 
-def sequential(place: int, count: int) -> str:
-    """The colour of the `place`-th of `count` ordered curves."""
-    return LIGHT[f"s{1 + round(place * (LEVELS - 1) / max(count - 1, 1))}"]
-
-
 def stylesheet() -> str:
     """The colours as CSS variables, light and dark."""
     light, dark = (";".join(f"--{k}:{v}" for k, v in c.items()) for c in (LIGHT, DARK))
@@ -119,3 +117,74 @@ def inline(svg: str, prefix: str, label: str) -> str:
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: variables.get(found[0], found[0]), svg)
     (box,) = re.findall(r'viewBox="[^"]*"', svg)[:1]
     return f'<svg {box} role="img" aria-label="{label}">' + svg[svg.index(">") + 1 :].strip()
+
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MOST_DECADES = 7
+MOST_WITH_MINOR = 5
+FEWEST_TICKS = 3
+
+
+def number(value: float, digits: int = 3) -> str:
+    """1,500 or 0.0123 or 1.23·10⁻⁵."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
+    if -3 <= exponent <= 4:
+        return _short(f"{value:,.{max(digits - 1 - exponent, 0)}f}")
+    short = _short(mantissa)
+    return power_of_ten(exponent) if short == "1" else f"{short}·{power_of_ten(exponent)}"
+
+
+def power_of_ten(exponent: int) -> str:
+    return f"10{str(exponent).translate(SUPERSCRIPTS)}"
+
+
+def _short(text: str) -> str:
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def shown(value: Any) -> str:
+    """A recorded value: a number, a word, or a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, list):
+        return f"{len(value)} values"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def log_ticks(low: float, high: float) -> tuple[list[float], list[float]]:
+    """Major and minor ticks from `low` to `high`: decades; 1, 2, 5 where those are few; or round
+    numbers where even those are."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    decades = _within([10.0**n for n in exponents], low, high)
+    every = [m * 10.0**n for n in exponents for m in range(1, 10)]
+    if len(decades) >= FEWEST_TICKS:
+        stride = math.ceil(len(decades) / MOST_DECADES)
+        major = [d for d in decades if round(math.log10(d)) % stride == 0]
+        return major, _within(every, low, high) if len(decades) <= MOST_WITH_MINOR else decades
+    few = _within([m * 10.0**n for n in exponents for m in (1, 2, 5)], low, high)
+    if len(few) >= FEWEST_TICKS:
+        return few, _within(every, low, high)
+    return round_ticks(low, high), []
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Some four multiples of 1, 2, 2.5 or 5 times a power of ten, from `low` to `high`."""
+    return _within(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), low, high)
+
+
+def _within(values: Iterable[float], low: float, high: float) -> list[float]:
+    near = 1e-9  # that rounding leaves no tick out
+    return [float(v) for v in values if low - near * abs(low) <= v <= high + near * abs(high)]
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """All in the same style: plain numbers, or powers of ten where some are far from one."""
+    decades = all(v > 0 and math.isclose(v, 10.0 ** round(math.log10(v))) for v in values)
+    if decades and not all(1e-3 <= value < 1e5 for value in values):
+        return [power_of_ten(round(math.log10(value))) for value in values]
+    return [number(value, digits=9) for value in values]

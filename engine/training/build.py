@@ -1,24 +1,26 @@
-"""From a configuration to the network and the functions that training needs."""
+"""From a configuration to the network, its loss and its errors, on their device; tried at two points."""
 
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.core.blame import blaming, by, fault
-from pinn.core.errors import PinnError, out_of_memory
+from pinn.core.errors import PartError, PinnError, Whence, out_of_memory
+from pinn.core.parts import Network
+from pinn.core.problem import Problem
+from pinn.core.randomness import seed_everything, torch_generator
+from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
-from pinn.engine.training.device import choose_device, number_format
+from pinn.engine.derivatives.unknowns import attach_unknowns
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.state import build_module
 
 
-@blaming()
-def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
+def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     """Build what the configuration describes, without points or training.
 
     Raises:
@@ -26,44 +28,103 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
             network or an ansatz that fails.
     """
     device, dtype = choose_device(config.run.device), number_format(config.run.precision)
-    module = build_module(config, dtype, device)
+    module = build_module(config.network, config.problem, config.run.seed)
+    module.to(device=device, dtype=dtype)
     objective = Objective(
         config.problem, module, config.weighting, dict(config.factors), config.points.options.chunk
     )
     evaluator = Evaluator(config.problem, dtype, device)
-    _try(config, module, objective, evaluator)
+    _try(config.network, module, objective, evaluator)
     return module, objective, evaluator
 
 
+def build_module(network: Network, problem: Problem, seed: int) -> torch.nn.Module:
+    """The network with its initial parameters, and the unknowns of the problem among them."""
+    seed_everything(seed)
+    generator = torch_generator(seed, "initialisation")
+    module = network.build(problem.domain, problem.fields, generator)
+    built = f"what network {network.name!r}", Whence(network)
+    if not isinstance(module, torch.nn.Module):
+        raise PartError(*built, f" built is no torch.nn.Module: {module!r}")
+    if not [*module.parameters()]:
+        raise PartError(*built, " built has no parameters")
+    attach_unknowns(module, problem)
+    return module
+
+
 def _try(
-    config: Config, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
+    network: Network, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
 ) -> None:
     """Evaluate everything at two points, so that what does not work is known before training."""
-    box = config.problem.domain
-    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ np.array([box.lower, box.upper])
+    problem = objective.problem
+    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ [problem.domain.lower, problem.domain.upper]
     try:
         evaluator.at(module, points)
         places = torch.as_tensor(points).to(next(module.parameters()))
         with torch.no_grad():
             found = objective.interior_residuals(objective.parameters, places)
-        exact_solution(config.problem, places)
+        exact_solution(problem, places)
     except Exception as error:
         if isinstance(error, PinnError) or out_of_memory(error):
             raise
-        raise PinnError(
-            f"{config.problem.name}{by(config.problem)}, with network {config.network.name}"
-            f"{by(config.network)}, fails at a point: {fault(error)}"
+        raise PartError(
+            problem.name,
+            Whence(problem),
+            f", with network {network.name}",
+            Whence(network),
+            f", fails at a point: {one_line(error)}",
+            Whence(error=error),
         ) from error
-    _check_finite(config, dict(zip(objective.equations.names, found, strict=True)), places)
+    _check_finite(problem, dict(zip(objective.equations.names, found, strict=True)), places)
 
 
-def _check_finite(config: Config, found: dict[str, Tensor], places: Tensor) -> None:
+def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) -> None:
     for name, values in found.items():
         for value, place in zip(values.tolist(), places.tolist(), strict=True):
             if not math.isfinite(value):
-                where = zip(config.problem.domain.names, place, strict=True)
-                raise PinnError(
-                    f"{config.problem.name}{by(config.problem)}: equation {name!r} is {value} at "
+                where = zip(problem.domain.names, place, strict=True)
+                raise PartError(
+                    problem.name,
+                    Whence(problem),
+                    f": equation {name!r} is {value} at "
                     f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network; look "
-                    "for divisions, roots and logarithms in it"
+                    "for divisions, roots and logarithms in it",
                 )
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is the first GPU, or the CPU where there is none.
+
+    Raises:
+        PinnError: an unknown device, or CUDA where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name, re.ASCII):
+        raise PinnError(f"[run] device: {name!r} is unknown; expected auto, cpu, cuda or cuda:1")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise PinnError(
+                f"[run] device: {name!r} was asked for, but no CUDA device is available; "
+                'set device = "cpu" or "auto"'
+            )
+        if int(number or 0) >= count:
+            raise PinnError(
+                f"[run] device: there is no {name!r}; CUDA devices are 0 to {count - 1}"
+            )
+    return torch.device(name)
+
+
+def number_format(precision: str) -> torch.dtype:
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """For people: which GPU, or how many threads of the CPU."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"CPU ({torch.get_num_threads()} threads)"
+    return str(device)

@@ -1,18 +1,16 @@
-"""Checkpoints: atomic, checksummed, and opened without running anybody's code."""
+"""States on disk: atomic, checksummed, opened without running anybody's code."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pinn.core.errors import TrainingError
+from pinn.core.files import write_atomically
 
 MAGIC = b"pinn checkpoint 1 sha256 "
 KEPT = 2
@@ -20,41 +18,6 @@ KEPT = 2
 
 class CorruptCheckpoint(Exception):
     """The file is not what was written."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write, fsync, rename: after a crash there is the old file or the new one, never half of one.
-
-    Raises:
-        TrainingError: it cannot be written; the old file, if any, is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> TrainingError:
-    cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-    return TrainingError(
-        f"{path}: cannot be written: {cause}; what was saved before is intact, so make room and run "
-        "the same command again"
-    )
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def save(directory: Path, step: int, state: dict[str, Any], best: bool) -> None:
@@ -95,10 +58,24 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
-def latest(directory: Path) -> Iterator[tuple[Path, dict[str, Any] | CorruptCheckpoint]]:
-    """Newest first: each checkpoint's state, or what is wrong with it."""
+def newest_whole(directory: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that is whole, and a note on each newer one, which is set aside.
+
+    Raises:
+        TrainingError: there are checkpoints, and none is whole.
+    """
+    corrupt: list[Path] = []
     for path in newest_first(directory):
         try:
-            yield path, read(path)
-        except CorruptCheckpoint as error:
-            yield path, error
+            state = read(path)
+        except CorruptCheckpoint:
+            corrupt.append(path)
+            continue
+        for bad in corrupt:
+            bad.rename(bad.with_suffix(".corrupt"))
+        return state, [f"{bad.name} is corrupt: continuing from {path.name}" for bad in corrupt]
+    if corrupt:
+        raise TrainingError(
+            f"{directory}: no checkpoint is whole; delete {directory.parent} to start again"
+        )
+    return None, []

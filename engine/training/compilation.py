@@ -1,4 +1,4 @@
-"""Compile a training step: traced to plain tensor operations, then given to torch.compile."""
+"""Whether a step is compiled, and how: traced to plain tensor operations, then torch.compile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import torch.fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves
 
-from pinn.core.blame import where
-from pinn.core.errors import PinnError, out_of_memory
+from pinn.core.errors import PartError, Whence, out_of_memory
 from pinn.core.tracebacks import first_line
 
 STEPS_THAT_PAY = 1000
@@ -82,8 +81,9 @@ def _traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> torch.f
         raise _cannot(error) from error
 
 
-def _cannot(error: Exception) -> PinnError:
-    return PinnError(
-        f'the step cannot be compiled: {first_line(error)}{where(error)}; compile = "never" in '
-        "[run] does without. PINN_TRACEBACK=1 shows the traceback"
+def _cannot(error: Exception) -> PartError:
+    return PartError(
+        f"the step cannot be compiled: {first_line(error)}",
+        Whence(error=error),
+        '; compile = "never" in [run] does without. PINN_TRACEBACK=1 shows the traceback',
     )

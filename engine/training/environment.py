@@ -1,21 +1,72 @@
-"""Whether plugins are still written as they were when a run began."""
+"""What a run is made with: versions, plugins and checksums of their modules, the git commit."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Mapping
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pinn.core.blame import origin_of
+from pinn.core.discovery import registry
+from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.training.checkpoint import newest_first
+
+
+def environment(device: str, parts: Iterable[Any], *frameworks: str) -> dict[str, Any]:
+    """Versions, plugins, device and the git commit, for `environment.json`.
+
+    Args:
+        parts: that are used.
+        frameworks: distributions whose versions matter besides.
+    """
+    libraries = (
+        "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2",
+        *frameworks,
+    )  # fmt: skip
+    names = {part.name for part in parts}
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": device,
+        "versions": {name: _version(name) for name in libraries},
+        "plugins": {
+            f"{part.kind} {part.name}": str(part.origin)
+            for part in registry().parts()
+            if part.name in names
+        },
+        "git_commit": _git_commit(),
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the working directory, where it is a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
 
 
 def sources(parts: Iterable[Any]) -> dict[str, str]:
     """{module: checksum of its file}, of the third parties' among these parts."""
     found = {}
     for part in parts:
-        origin = origin_of(part)
+        origin = registry().origin_of(part)
         if origin is None or not origin.built_in:
             file = _file(type(part))
             if file is not None:
@@ -23,8 +74,21 @@ def sources(parts: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Modules that are written otherwise than before."""
+def first_sources(directory: RunDirectory, parts: Sequence[Any]) -> dict[str, str]:
+    """`sources` of when the run in the directory began; of now where none has."""
+    now = sources(parts)
+    if not newest_first(directory.checkpoints) or not directory.environment.exists():
+        return now
+    try:
+        found: dict[str, str] = json.loads(directory.environment.read_bytes())["sources"]
+    except (ValueError, KeyError):  # damaged by hand, or of an earlier version
+        return now
+    return found
+
+
+def edited(directory: RunDirectory, parts: Sequence[Any]) -> list[str]:
+    """Modules of plugins that are written otherwise than when the run began."""
+    before, now = first_sources(directory, parts), sources(parts)
     return sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,16 +10,25 @@ from attrs import frozen
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
-from pinn.core.blame import by
-from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.domain import PointSet
+from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of
 from pinn.core.parts import Weighting
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.residuals import residuals
 from pinn.engine.derivatives.unknowns import unknown_values
-from pinn.engine.training.sampling import PointSet
 
 Parameters = Sequence[Tensor]
 Compile = Callable[..., Callable[..., Any]]
+Leaves = tuple[Tensor, ...]
+Located = tuple[Tensor, Leaves]
+"""Interior points, and those of each condition."""
+Computed = tuple[Tensor, Leaves, Tensor, Tensor]
+"""Terms, gradient, weights and residuals, as `Evaluation` holds them."""
+
+COMPILED = (
+    "_loss_after_update", "_loss", "_loss_of_conditions", "_residuals_alone",
+)  # fmt: skip
+"""Methods of tensors alone, which `Objective.compiled` has compiled."""
 
 
 @frozen
@@ -72,8 +80,10 @@ class Objective:
         }
         names = [*self.equations.names, *self.conditions]
         if len(set(names)) < len(names):
-            raise PinnError(
-                f"{problem.name}{by(problem)}: equations and conditions share a name: {one_of(names)}"
+            raise PartError(
+                problem.name,
+                Whence(problem),
+                f": equations and conditions share a name: {one_of(names)}",
             )
         for name in factors:
             if name not in names:
@@ -83,15 +93,6 @@ class Objective:
                 )
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
-        self.batch_gradients: Callable[..., tuple[Tensor, ...]] = self._batch_gradients
-        """Gradients (batches, *shape), one tensor a parameter, of `interior_loss` on batches of points.
-
-        Takes the parameters, points (batches, n, dimension) and weights (batches, equations, n).
-        """
-        self._updating: Callable[..., Any] = partial(self._evaluate, True)
-        self._frozen: Callable[..., Any] = partial(self._evaluate, False)
-        self._on_conditions: Callable[..., Any] = self._evaluate_conditions
-        self._residuals: Callable[..., Tensor] = self._look
 
     @property
     def parameters(self) -> tuple[torch.nn.Parameter, ...]:
@@ -100,12 +101,8 @@ class Objective:
 
     def compiled(self, compiler: Compile, batches: bool = False) -> None:
         """Have every evaluation compiled, and with `batches` the batch gradients too."""
-        self._updating = compiler(self._updating)
-        self._frozen = compiler(self._frozen)
-        self._on_conditions = compiler(self._on_conditions)
-        self._residuals = compiler(self._residuals)
-        if batches:
-            self.batch_gradients = compiler(self.batch_gradients)
+        for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
+            setattr(self, name, compiler(getattr(self, name)))
 
     def evaluate(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
@@ -114,9 +111,9 @@ class Objective:
         parameters = tuple(parameters)
         if self.chunk and self.chunk < len(points.interior):
             return self._in_chunks(parameters, points, weights, update)
-        whole = self._updating if update else self._frozen
-        conditions = tuple(points.conditions.values())
-        return Evaluation(*whole(parameters, points.interior, conditions, weights))
+        loss = self._loss_after_update if update else self._loss
+        located = points.interior, tuple(points.conditions.values())
+        return Evaluation(*loss(parameters, located, weights))
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """(equations, points)"""
@@ -128,9 +125,13 @@ class Objective:
         found = self.interior_residuals(parameters, points)
         return self._interior_terms(found, weights).sum()
 
-    def _batch_gradients(
+    def batch_gradients(
         self, parameters: Parameters, points: Tensor, weights: Tensor
     ) -> tuple[Tensor, ...]:
+        """Gradients (batches, *shape), one tensor a parameter, of `interior_loss` on batches of points.
+
+        Takes points (batches, n, dimension) and weights (batches, equations, n).
+        """
         gradient = grad(self.interior_loss)
         return vmap(lambda p, w: gradient(tuple(parameters), p, w))(points, weights)
 
@@ -169,32 +170,33 @@ class Objective:
             updated = self.weighting.update_at(places, weights, found.detach())
             return updated.expand(found.shape).clone()
 
-    def _evaluate(
-        self,
-        update: bool,
-        parameters: tuple[Tensor, ...],
-        interior: Tensor,
-        conditions: tuple[Tensor, ...],
-        weights: Tensor,
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
-        found = self.interior_residuals(parameters, interior)
-        if update and not self.weighting.static:
-            weights = self._updated(weights, found, interior)
-        terms = self._interior_terms(found, weights)
-        terms = torch.cat(
-            [terms, *(t[None] for t in self._condition_terms(parameters, conditions))]
-        )
+    def _loss_after_update(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
+        found = self.interior_residuals(parameters, points[0])
+        if not self.weighting.static:
+            weights = self._updated(weights, found, points[0])
+        return self._differentiated(parameters, points[1], weights, found)
+
+    def _loss(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
+        found = self.interior_residuals(parameters, points[0])
+        return self._differentiated(parameters, points[1], weights, found)
+
+    def _differentiated(
+        self, parameters: Leaves, conditions: Leaves, weights: Tensor, found: Tensor
+    ) -> Computed:
+        of_equations = self._interior_terms(found, weights)
+        of_conditions = (term[None] for term in self._condition_terms(parameters, conditions))
+        terms = torch.cat([of_equations, *of_conditions])
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient, weights, found.detach()
 
-    def _evaluate_conditions(
-        self, parameters: tuple[Tensor, ...], conditions: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _loss_of_conditions(self, parameters: Leaves, conditions: Leaves) -> tuple[Tensor, Leaves]:
+        """Its terms, and the gradient of their sum."""
         terms = torch.stack(self._condition_terms(parameters, conditions))
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient
 
-    def _look(self, parameters: tuple[Tensor, ...], points: Tensor) -> Tensor:
+    def _residuals_alone(self, parameters: Leaves, points: Tensor) -> Tensor:
+        """(equations, points), without what a gradient would need."""
         with torch.no_grad():
             return self.interior_residuals(parameters, points)
 
@@ -204,20 +206,21 @@ class Objective:
         """The same numbers with the memory of one chunk, for one more forward pass."""
         pieces = points.interior.split(self.chunk)
         if update and not self.weighting.static:
-            found = torch.cat([self._residuals(parameters, piece) for piece in pieces], 1)
+            found = torch.cat([self._residuals_alone(parameters, piece) for piece in pieces], 1)
             weights = self._updated(weights, found, points.interior)
         terms: Tensor | float = 0.0
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []
         for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
-            part = Evaluation(*self._frozen(parameters, piece, (), weight))
+            part = Evaluation(*self._loss(parameters, (piece, ()), weight))
             share = len(piece) / len(points.interior)
             terms = terms + share * part.terms
             torch._foreach_add_(gradient, part.gradient, alpha=share)
             seen.append(part.residuals)
         all_terms = [torch.as_tensor(terms)]
         if points.conditions:
-            of_conditions = self._on_conditions(parameters, tuple(points.conditions.values()))
+            conditions = tuple(points.conditions.values())
+            of_conditions = self._loss_of_conditions(parameters, conditions)
             all_terms.append(of_conditions[0])
             torch._foreach_add_(gradient, of_conditions[1])
         return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))

@@ -1,39 +1,114 @@
-"""What an analyzer finds at a step; one that fails stops nothing."""
+"""Asks the analyzers that are due, in our loop and in watched ones; one that fails stops nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pinn.core.blame import FAILURE, failure, failure_note
+import torch
+from torch import Tensor
+
 from pinn.core.errors import PinnError, out_of_memory
 from pinn.core.parts import Analyzer
-from pinn.core.records import Records
+from pinn.core.records import FAILURE, Records
 from pinn.core.view import View
+from pinn.engine.configuration.config import Observer
 from pinn.engine.training.progress import Reporter
 
+Explain = Callable[[Exception, Analyzer], str]
+"""What to record of an analyzer that failed: the error, and where it came out."""
 
-def measured(
-    analyzer: Analyzer, view: View, records: Records, reporter: Reporter
-) -> Mapping[str, Any] | None:
-    """Measure and record; None where the analyzer fails, which is then recorded, and told once.
 
-    Raises:
-        PinnError: the analyzer says what the user can mend.
-        MemoryError, RuntimeError: memory ran out.
+class Observing:
+    """The analyzers of a loop, and all that they found.
+
+    Attributes:
+        memories: of the analyzers that follow every step, by name.
+        seconds: what training and each analyzer took, by name.
+        shown: the quantities that the progress line shows.
+        measured: names of the analyzers that measured something in this process.
+        announced: events that were recorded.
     """
-    try:
-        found = analyzer.measure(view)
-        if not isinstance(found, Mapping):
-            raise TypeError(f"measure returned {type(found).__name__}, not {{quantity: value}}")
-        if found:
-            records.add(view.step, found, analyzer.name)
-    except Exception as error:
-        if isinstance(error, PinnError) or out_of_memory(error):
-            raise
-        name, text = f"{analyzer.name}.{FAILURE}", failure(analyzer, error)
-        if not any(row.get(name) == text for row in records.rows):
-            reporter.note(failure_note(analyzer, text, view.step))
-        records.add(view.step, {name: text}, analyzer.name)
-        return None
-    return found
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        records: Records,
+        reporter: Reporter,
+        explain: Explain,
+        memories: dict[str, Tensor],
+        seconds: dict[str, float],
+    ) -> None:
+        self.observers = observers
+        self.records = records
+        self.reporter = reporter
+        self.memories = memories
+        self.seconds = seconds
+        self.shown: dict[str, Any] = {}
+        self.measured: set[str] = set()
+        events = [event for observer in observers for event in observer.analyzer.events]
+        self.announced = {event for event in events if event in records}
+        self._explain = explain
+
+    def due(self, step: int) -> list[Observer]:
+        return [observer for observer in self.observers if observer.schedule.due(step)]
+
+    def follow(self, residuals: Tensor) -> None:
+        """Tell the analyzers that follow every step of its residuals, (equations, points)."""
+        for name, analyzer in ((o.analyzer.name, o.analyzer) for o in self.observers):
+            if name in self.memories:
+                with self.timed(name), torch.no_grad():
+                    self.memories[name] = analyzer.follow(self.memories[name], residuals)
+
+    def observe(self, view: View, losses: Mapping[str, Any], observers: Sequence[Observer]) -> None:
+        """Record the losses of a step and what these analyzers find at it."""
+        self.records.add(view.step, losses)
+        for observer in observers:
+            self._ask(observer.analyzer, view)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the time of the block to `name`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - begin
+            self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
+
+    def _ask(self, analyzer: Analyzer, view: View) -> None:
+        """Record what this one finds, or that it fails: the training goes on.
+
+        Raises:
+            PinnError: the analyzer says what the user can mend.
+            MemoryError, RuntimeError: memory ran out.
+        """
+        try:
+            with self.timed(analyzer.name):
+                found = analyzer.measure(view)
+                if not isinstance(found, Mapping):
+                    kind = type(found).__name__
+                    raise TypeError(f"measure returned {kind}, not {{quantity: value}}")
+                if found:
+                    self.records.add(view.step, found, analyzer.name)
+        except Exception as error:
+            if isinstance(error, PinnError) or out_of_memory(error):
+                raise
+            self._note_failure(analyzer, self._explain(error, analyzer), view.step)
+            return
+        self.measured.add(analyzer.name)
+        self.announced |= {event for event in analyzer.events if found.get(event) is not None}
+        if analyzer.shows is not None and analyzer.shows in found:
+            self.shown[analyzer.shows] = found[analyzer.shows]
+
+    def _note_failure(self, analyzer: Analyzer, text: str, step: int) -> None:
+        """Record it, and tell of it once."""
+        name = f"{analyzer.name}.{FAILURE}"
+        if not any(row.get(name) == text for row in self.records.rows):
+            self.reporter.note(
+                f"step {step:,}: analyzer {analyzer.name!r} fails: {text}; training goes on, and it is "
+                "tried again when it is next due"
+            )
+        self.records.add(step, {name: text}, analyzer.name)

@@ -5,43 +5,30 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 
-class Reporter(Protocol):
-    def begin(self, done: int, total: int) -> None: ...
+class Reporter:
+    """Is told how a run goes; this one says nothing."""
 
-    def note(self, text: str) -> None: ...
+    def begin(self, done: int, total: int) -> None:
+        """Training begins behind step `done`, to end with step `total`."""
+
+    def note(self, text: str) -> None:
+        """Something to be said in words."""
 
     def shorten(self, total: int) -> None:
         """The run will end by step `total`: a stage ended before its last step."""
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None: ...
-
-    def end(self) -> None: ...
-
-
-class Silent:
-    """Says nothing."""
-
-    def begin(self, done: int, total: int) -> None:
-        pass
-
-    def shorten(self, total: int) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
     def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
-        pass
+        """A step was made; `shown` is what analyzers found last."""
 
     def end(self) -> None:
-        pass
+        """Training ended, or failed."""
 
 
 class _Clock:
@@ -62,7 +49,7 @@ class _Clock:
         return f"{rate:.1f} steps/s  {_duration((self.total - step) / rate)} left"
 
 
-class Bar:
+class Bar(Reporter):
     """A live progress bar, for terminals."""
 
     INTERVAL = 0.2
@@ -108,7 +95,7 @@ class Bar:
             self._progress.stop()
 
 
-class Lines:
+class Lines(Reporter):
     """A plain line every few seconds, for logs."""
 
     INTERVAL = 5.0
@@ -131,9 +118,6 @@ class Lines:
         text = f"{step:>{len(total)},}/{total}  {_values(loss, shown)}  {speed}"
         print(text.rstrip(), flush=True)
         self._next = time.monotonic() + self.INTERVAL
-
-    def end(self) -> None:
-        pass
 
 
 def for_terminal() -> Reporter:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn.core.blame import failures
+from pinn.core.files import cannot_write, write_atomically
 from pinn.core.problem import Reference
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.training.checkpoint import cannot_write, write_atomically
+from pinn.engine.training.observing import Observing
 from pinn.engine.training.trainer import Trainer
 
 
@@ -22,14 +22,16 @@ def write_results(trainer: Trainer) -> None:
     Raises:
         TrainingError: a file cannot be written.
     """
-    directory, evaluator = trainer.directory, trainer.evaluator
-    write_predictions(directory, evaluator.grid, evaluator.on_grid(trainer.state.module))
-    write_atomically(directory.summary, json.dumps(_summary(trainer), indent=2).encode())
+    directory, evaluator, state = trainer.directory, trainer.evaluator, trainer.state
+    write_predictions(directory, evaluator.grid, evaluator.on_grid(state.module))
+    parameters = sum(p.numel() for p in state.module.parameters())
+    problem = trainer.config.problem.name
+    write_summary(directory, trainer.observing, problem, trainer.done, state.step, parameters)
 
     trainer.reporter.note("drawing the report")
-    from pinn.engine.reporting.report import write_report  # now: matplotlib is slow to load
+    from pinn.engine.reporting.report import draw_report  # now: matplotlib is slow to load
 
-    write_report(directory, trainer.config, trainer.records)
+    draw_report(directory, trainer.config, trainer.records)
 
 
 def write_predictions(
@@ -54,21 +56,27 @@ def write_predictions(
         raise cannot_write(directory.path, error) from error
 
 
-def _summary(trainer: Trainer) -> dict[str, Any]:
-    state, seconds = trainer.state, trainer.state.seconds
-    last = trainer.records.rows[-1] if trainer.records.rows else {}
+def write_summary(
+    directory: RunDirectory,
+    observing: Observing,
+    problem: str,
+    complete: bool,
+    steps: int,
+    parameters: int,
+) -> None:
+    """Write `summary.json`: final values, failures of analyzers, times."""
+    records, seconds = observing.records, observing.seconds
+    last = records.rows[-1] if records.rows else {}
     training = seconds.get("training", 0.0)
-    return {
-        "problem": trainer.config.problem.name,
-        "complete": trainer.done,
-        "steps": state.step,
-        "parameters": sum(p.numel() for p in state.module.parameters()),
+    failures = {o.analyzer.name: records.failures(o.analyzer.name) for o in observing.observers}
+    summary = {
+        "problem": problem,
+        "complete": complete,
+        "steps": steps,
+        "parameters": parameters,
         "final": {name: value for name, value in last.items() if not isinstance(value, list)},
-        "failures": {
-            o.analyzer.name: texts
-            for o in trainer.config.observers
-            if (texts := failures(o.analyzer.name, trainer.records))
-        },
+        "failures": {name: texts for name, texts in failures.items() if texts},
         "seconds": seconds,
-        "steps_per_second": state.step / training if training else None,
+        "steps_per_second": steps / training if training else None,
     }
+    write_atomically(directory.summary, json.dumps(summary, indent=2).encode())

@@ -1,10 +1,12 @@
-"""A run from configuration to results: train it, or open one that was trained."""
+"""A configuration trained, or a run that was trained opened; stopped by a signal."""
 
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,26 +16,28 @@ import torch
 from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
-from pinn.core.blame import blaming
+from pinn.core.blame import blaming, explained_closely
 from pinn.core.errors import PinnError, one_of
-from pinn.core.frame import frame
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.training.build import prepare
+from pinn.engine.training.build import build, device_name
+from pinn.engine.training.checkpoint import newest_whole
 from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
-from pinn.engine.training.device import device_name
+from pinn.engine.training.environment import edited, environment, first_sources
 from pinn.engine.training.evaluation import Evaluator
-from pinn.engine.training.progress import Reporter, Silent
+from pinn.engine.training.objective import Objective
+from pinn.engine.training.observing import Observing
+from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
-from pinn.engine.training.signals import stop_signals
 from pinn.engine.training.state import State, initial_state
-from pinn.engine.training.tensorboard import TensorBoard, check_installed
 from pinn.engine.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas
+
+    from pinn.engine.training.tensorboard import TensorBoard
 
 
 def train(config: Config, reporter: Reporter | None = None) -> Run:
@@ -45,24 +49,33 @@ def train(config: Config, reporter: Reporter | None = None) -> Run:
         PinnError: the configuration or the directory is not usable.
         TrainingError: the loss is not finite, a part of a plugin fails, or a file cannot be written.
     """
-    with trained(config, reporter or Silent()) as trainer, blaming(lambda: trainer.state.step):
+    with trained(config, reporter or Reporter()) as trainer, blaming(lambda: trainer.state.step):
         write_results(trainer)
     return Run(RunDirectory(config.directory))
+
+
+@blaming()
+def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
+    """Build what the configuration describes, without points or training; `pinn check` does no more.
+
+    Raises:
+        PinnError: something in it does not work.
+    """
+    return build(config)
 
 
 @contextmanager
 def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
     """As `train`, but writes no results; the directory is held until the end of the block."""
     directory = RunDirectory(config.directory)
-    if config.run.tensorboard:
-        check_installed()
+    new_board = _tensorboard() if config.run.tensorboard else None
     with directory.locked(), _notes_for_warnings(reporter):
         trainer = _trainer(config, directory, reporter)
-        board = TensorBoard(trainer) if config.run.tensorboard else None
+        board = new_board(trainer) if new_board else None
         with stop_signals() as stop:
             reporter.begin(trainer.state.step, config.steps)
             try:
-                trainer.run(stop)
+                trainer.run(stop, lambda: blaming(lambda: trainer.state.step))
             finally:
                 reporter.end()
         yield trainer
@@ -70,14 +83,33 @@ def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
             board.end()
 
 
+def _tensorboard() -> type[TensorBoard]:
+    """
+    Raises:
+        PinnError: the package `tensorboard` is missing.
+    """
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError as error:
+        raise PinnError(
+            "[run] tensorboard = true needs the package tensorboard: "
+            "pip install 'pinn-dynamics[tensorboard]'"
+        ) from error
+    from pinn.engine.training.tensorboard import TensorBoard
+
+    return TensorBoard
+
+
 def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
+    """Ready for the next step, be it the first or one that an earlier call left off at."""
     module, objective, evaluator = prepare(config)
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
     with blaming():
-        state = initial_state(config, module, objective)
-    directory.claim(config, device_name(device))
-    saved, notes = directory.newest_state()
+        state = initial_state(config, module, len(objective.equations.names))
+    directory.check_same(config)
+    _describe(config, directory, device_name(device))
+    saved, notes = newest_whole(directory.checkpoints)
     records = Records(directory.metrics)
     for note in notes:
         reporter.note(note)
@@ -85,14 +117,17 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         with blaming():
             _restore(state, saved, config, directory)
     records.keep_until(state.step)
-    count = sum(p.numel() for p in module.parameters())
-    trainer = Trainer(config, state, objective, evaluator, directory, records, reporter)
+    observing = Observing(
+        config.observers, records, reporter, explained_closely, state.memories, state.seconds
+    )
+    trainer = Trainer(config, state, objective, evaluator, directory, observing)
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if trainer.done:
         begun = f"all {state.step:,} steps are done already: nothing to train"
-    edited = directory.changed_sources(config)
-    if edited and state.step:
-        _tell_edited(one_of(edited), directory, trainer.done, reporter)
+    changed = edited(directory, config.parts)
+    if changed and state.step:
+        _tell_edited(one_of(changed), directory, trainer.done, reporter)
+    count = sum(p.numel() for p in module.parameters())
     reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
@@ -103,6 +138,12 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         if not state.step:
             reporter.note("the first step compiles, which can take a minute")
     return trainer
+
+
+def _describe(config: Config, directory: RunDirectory, device: str) -> None:
+    directory.checkpoints.mkdir(exist_ok=True)
+    sources = first_sources(directory, config.parts)
+    directory.describe(config, environment(device, config.parts) | {"sources": sources})
 
 
 def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Reporter) -> None:
@@ -125,7 +166,7 @@ def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Rep
 
 def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:
     try:
-        state.restore(saved, config)
+        state.restore(saved, config.stages[saved["stage"]].optimizer)
     except (KeyError, RuntimeError, ValueError) as error:
         raise _unfitting(directory, error) from error
 
@@ -204,7 +245,7 @@ class Run:
         Raises:
             PinnError: pandas is not installed.
         """
-        return frame(Records(self._directory.metrics).rows)
+        return Records(self._directory.metrics).frame()
 
     def network(self) -> torch.nn.Module:
         """The network with the parameters of the newest checkpoint."""
@@ -246,7 +287,7 @@ class Run:
         """
         config = self._trained_here
         *stages, last = config.stages
-        saved, _ = self._directory.newest_state()
+        saved, _ = newest_whole(self._directory.checkpoints)
         if more_steps and saved and saved["stage"] == len(stages) and saved["stage_over"]:
             raise PinnError(
                 f"{self.path}: the last stage ended at step {saved['step']:,}, as its until = "
@@ -267,7 +308,7 @@ class Run:
 
     def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:
         config = self._trained_here
-        saved, _ = self._directory.newest_state()
+        saved, _ = newest_whole(self._directory.checkpoints)
         if saved is None:
             raise PinnError(f"{self.path}: has no checkpoint yet")
         config = evolve(config, run=evolve(config.run, device="cpu"))
@@ -277,3 +318,28 @@ class Run:
         except (KeyError, RuntimeError) as error:
             raise _unfitting(self._directory, error) from error
         return module, evaluator
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a wish to stop; a second one acts as usual."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped.is_set
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped.is_set
+    finally:
+        restore()

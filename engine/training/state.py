@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from attrs import Factory, define, evolve
 from torch import Tensor
 
-from pinn.core.blame import by
-from pinn.core.errors import PinnError
-from pinn.core.randomness import (
-    global_state,
-    restore_global_state,
-    seed_everything,
-    torch_generator,
-)
+from pinn.core.domain import PointSet
+from pinn.core.errors import PartError, Whence
+from pinn.core.parts import Analyzer, Optimizer, Weighting
+from pinn.core.randomness import global_state, restore_global_state
 from pinn.engine.configuration.config import Config
-from pinn.engine.derivatives.unknowns import attach_unknowns
-from pinn.engine.training.objective import Objective
-from pinn.engine.training.sampling import PointSet, draw_points, redraw_interior
+from pinn.engine.training.sampling import draw_points
 
 
 @define
@@ -60,12 +55,12 @@ class State:
             "random": global_state(),
         }
 
-    def restore(self, saved: dict[str, Any], config: Config) -> None:
-        """Become the state that `saved` holds."""
+    def restore(self, saved: dict[str, Any], optimizer: Optimizer) -> None:
+        """Become the state that `saved` holds, of a stage that `optimizer` moves."""
         device = self.weights.device
         self.module.load_state_dict(saved["module"])
         if saved["stage"] != self.stage:
-            self.optimizer = build_optimizer(config, saved["stage"], self.module)
+            self.optimizer = build_optimizer(optimizer, self.module)
         load_optimizer(self.optimizer, saved["optimizer"])
         self.points = PointSet(
             saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
@@ -76,71 +71,60 @@ class State:
             setattr(self, name, saved[name])
         restore_global_state(saved["random"])
 
-    def next_stage(self, config: Config) -> None:
+    def next_stage(self, optimizer: Optimizer) -> None:
         self.stage += 1
         self.stage_step = 0
         self.stage_over = False
-        self.optimizer = build_optimizer(config, self.stage, self.module)
+        self.optimizer = build_optimizer(optimizer, self.module)
 
-    def redraw(self, config: Config, residuals: Tensor) -> None:
-        """New interior points; their weights start again, since no weight belongs to a new point."""
-        interior = redraw_interior(config, self.draws, self.points.interior, residuals)
+    def move_points(self, interior: Tensor, weighting: Weighting) -> None:
+        """Go on with other interior points; their weights start, since none belongs to a new point."""
         self.draws += 1
         self.points = evolve(self.points, interior=interior)
-        self.weights = initial_weights(config, len(self.weights), interior)
-        self.memories = initial_memories(config, interior)
+        self.weights = initial_weights(weighting, len(self.weights), interior)
 
 
-def build_module(config: Config, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
-    """The network with its initial parameters."""
-    seed_everything(config.run.seed)
-    problem = config.problem
-    network = config.network
-    module = network.build(
-        problem.domain, problem.fields, torch_generator(config.run.seed, "initialisation")
+def initial_state(config: Config, module: torch.nn.Module, equations: int) -> State:
+    """Before the first step; `equations` is their number."""
+    like = next(module.parameters())
+    points = draw_points(config.problem, config.points, config.run.seed, like)
+    return State(
+        module,
+        build_optimizer(config.stages[0].optimizer, module),
+        points,
+        initial_weights(config.weighting, equations, points.interior),
+        initial_memories((observer.analyzer for observer in config.observers), points.interior),
     )
-    if not isinstance(module, torch.nn.Module):
-        raise PinnError(
-            f"what network {network.name!r}{by(network)} built is no torch.nn.Module: {module!r}"
-        )
-    if not [*module.parameters()]:
-        raise PinnError(f"what network {network.name!r}{by(network)} built has no parameters")
-    attach_unknowns(module, problem)
-    return module.to(device=device, dtype=dtype)
 
 
-def initial_state(config: Config, module: torch.nn.Module, objective: Objective) -> State:
-    first = next(module.parameters())
-    points = draw_points(config, first.dtype, first.device)
-    weights = initial_weights(config, len(objective.equations.names), points.interior)
-    memories = initial_memories(config, points.interior)
-    return State(module, build_optimizer(config, 0, module), points, weights, memories)
-
-
-def initial_memories(config: Config, interior: Tensor) -> dict[str, Tensor]:
-    begun = {o.analyzer.name: o.analyzer.start(interior) for o in config.observers}
+def initial_memories(analyzers: Iterable[Analyzer], points: Tensor) -> dict[str, Tensor]:
+    """Of the analyzers that follow every step, of these points, by name."""
+    begun = {analyzer.name: analyzer.start(points) for analyzer in analyzers}
     return {name: memory for name, memory in begun.items() if memory is not None}
 
 
-def initial_weights(config: Config, equations: int, interior: Tensor) -> Tensor:
+def initial_weights(weighting: Weighting, equations: int, interior: Tensor) -> Tensor:
     """(equations, points)"""
-    weighting = config.weighting
     weights = weighting.initial(len(interior))
     if not isinstance(weights, Tensor) or weights.shape[-1:] != (len(interior),):
         shape = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else repr(weights)
-        raise PinnError(
-            f"weighting {weighting.name!r}{by(weighting)} returned initial weights of {shape} for "
-            f"{len(interior)} points"
+        raise PartError(
+            f"weighting {weighting.name!r}",
+            Whence(weighting),
+            f" returned initial weights of {shape} for {len(interior)} points",
         )
     return weights.to(interior).expand(equations, -1).clone()
 
 
-def build_optimizer(config: Config, stage: int, module: torch.nn.Module) -> torch.optim.Optimizer:
-    part = config.stages[stage].optimizer
-    built = part.build([parameter for parameter in module.parameters() if parameter.requires_grad])
+def build_optimizer(optimizer: Optimizer, module: torch.nn.Module) -> torch.optim.Optimizer:
+    """Of all parameters of the module that are trained."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    built = optimizer.build(trained)
     if not isinstance(built, torch.optim.Optimizer):
-        raise PinnError(
-            f"what optimizer {part.name!r}{by(part)} built is no torch.optim.Optimizer: {built!r}"
+        raise PartError(
+            f"what optimizer {optimizer.name!r}",
+            Whence(optimizer),
+            f" built is no torch.optim.Optimizer: {built!r}",
         )
     return built
 

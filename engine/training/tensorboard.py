@@ -2,32 +2,30 @@
 
 A number is a curve `<analyzer>/<name>`, so that TensorBoard groups the curves as the report does; what
 the training loop itself records stands under `training`. A word is a text at the steps where it changes.
-Arrays are left to the figures, which are the images `figures/<name>`.
+Arrays are left to the figures, which are the images `figures/<name>`. Needs the package `tensorboard`.
 """
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pinn.core.errors import PinnError
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from pinn.core.files import cannot_write
 from pinn.core.randomness import global_state, restore_global_state
 from pinn.core.records import Record
 from pinn.engine.training.trainer import Trainer
 
 FIRST_FIGURES = 10_000
-
-
-def check_installed() -> None:
-    """Raise a PinnError where the package `tensorboard` is missing."""
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise PinnError(
-            "[run] tensorboard = true needs the package tensorboard: "
-            "pip install 'pinn-dynamics[tensorboard]'"
-        ) from error
+EVENTS = "events.out.tfevents."
 
 
 class TensorBoard:
@@ -41,8 +39,6 @@ class TensorBoard:
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        from pinn.engine.training.event_file import EventFile  # now: the package may be missing
-
         self.config = trainer.config
         self.state = trainer.state
         self.records = trainer.records
@@ -92,24 +88,81 @@ class TensorBoard:
 
     def _drawn(self) -> list[Path]:
         """The figures that the analyzers declare, drawn from what is recorded so far."""
-        from pinn.engine.reporting.content import (
-            Chapter,
-            chapters,
-        )  # now: matplotlib is slow to load
-        from pinn.engine.reporting.figures import loss, unknowns
-        from pinn.engine.reporting.page import Gallery
-        from pinn.engine.reporting.report import Easel
+        from pinn.engine.reporting.report import draw_figures  # now: matplotlib is slow to load
 
         random = global_state()
-        told = chapters(self.config, self.records)
-        spans = [span for chapter in told for span in chapter.spans]
-        own = Chapter("training", "", [loss(self.records), *unknowns(self.records)])
-        easel = Easel(Gallery(self.figures), self.records, spans)
-        exhibits = [e for chapter in [own, *told] for e in easel.section(chapter).exhibits]
+        drawn = draw_figures(self.config, self.records, self.figures)
         restore_global_state(random)  # a plugin's figure may draw from them
-        return [self.figures / f"{exhibit.name}.png" for exhibit in exhibits]
+        return drawn
 
 
 def _doublings(step: int) -> int:
     """0 before the first figures, 1 up to twice that step, 2 up to four times, and so on."""
     return (step // FIRST_FIGURES).bit_length()
+
+
+class EventFile:
+    """The next event file of a folder; it is there once something is added.
+
+    The package's own writers hand events to a thread that opens the file anew for every number, and that
+    prints a traceback where the disk is full. Here all that a step has is one event, in the file when
+    `add` returns.
+
+    TensorBoard reads the files in the order of their names, and forgets what those before this one say
+    about the steps behind `step`.
+
+    Attributes:
+        first: whether the folder has no other.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        count = len(list(folder.glob(f"{EVENTS}*")))
+        self.first = count == 0
+        self.path = folder / f"{EVENTS}{count:06}"
+        self._step = step
+
+    @property
+    def begun(self) -> bool:
+        return self.path.exists()
+
+    def add(
+        self,
+        step: int,
+        numbers: Mapping[str, float] | None = None,
+        words: Mapping[str, str] | None = None,
+        pictures: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Write what these tags have at a step; pictures are PNG.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
+        values = [
+            *(Summary.Value(tag=tag, simple_value=value) for tag, value in (numbers or {}).items()),
+            *(value for tag, text in (words or {}).items() for value in text_pb(tag, text).value),
+            *(Summary.Value(tag=tag, image=_image(png)) for tag, png in (pictures or {}).items()),
+        ]
+        if values:
+            self._write(Event(step=step, summary=Summary(value=values)))
+
+    def _write(self, *events: Event) -> None:
+        if not self.begun:
+            start = SessionLog(status=SessionLog.START)
+            events = (
+                Event(file_version="brain.Event:2"),
+                Event(step=self._step + 1, session_log=start),
+                *events,
+            )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                for event in events:
+                    event.wall_time = time.time()
+                    RecordWriter(file).write(event.SerializeToString())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+
+def _image(png: bytes) -> Summary.Image:
+    width, height = Image.open(io.BytesIO(png)).size
+    return Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
-from pinn.core.blame import blaming, by
-from pinn.core.errors import PinnError, TrainingError, nearest, one_of
-from pinn.core.parts import Analyzer
-from pinn.core.randomness import global_state, restore_global_state
+from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
+from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
+from pinn.core.tracebacks import called_back
 from pinn.core.view import View
-from pinn.engine.configuration.config import Config, Observer
+from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.derivatives.unknowns import unknown_quantities
 from pinn.engine.training import checkpoint
 from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.objective import Evaluation, Objective
-from pinn.engine.training.observing import measured
+from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.state import State
+from pinn.engine.training.sampling import redraw_interior
+from pinn.engine.training.state import State, initial_memories
 
 WALL = 1e30
 """The loss that a line search sees where the true one is not finite."""
@@ -40,19 +39,30 @@ class Trainer:
         objective: Objective,
         evaluator: Evaluator,
         directory: RunDirectory,
-        records: Records,
-        reporter: Reporter,
+        observing: Observing,
     ) -> None:
         self.config = config
         self.state = state
         self.objective = objective
         self.evaluator = evaluator
         self.directory = directory
-        self.records = records
-        self.reporter = reporter
-        self.shown: dict[str, Any] = {}
-        self.measured: set[str] = set()
+        self.observing = observing
         self.evaluation: Evaluation | None = None
+        """Of the step that was made last in this process."""
+        self._step_begins = False
+        """Whether the optimizer has yet to ask for the loss where the step starts."""
+
+    @property
+    def records(self) -> Records:
+        return self.observing.records
+
+    @property
+    def reporter(self) -> Reporter:
+        return self.observing.reporter
+
+    @property
+    def stage(self) -> Stage:
+        return self.config.stages[self.state.stage]
 
     @property
     def done(self) -> bool:
@@ -61,71 +71,85 @@ class Trainer:
 
     @property
     def stage_done(self) -> bool:
-        stage = self.config.stages[self.state.stage]
-        return self.state.stage_over or self.state.stage_step >= stage.steps
+        return self.state.stage_over or self.state.stage_step >= self.stage.steps
 
-    def run(self, stop: Callable[[], bool]) -> None:
-        """Train until every stage is done or `stop` says so; either way the end is saved."""
+    def run(
+        self, stop: Callable[[], bool], guard: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        """Train until every stage is done or `stop` says so; either way the end is saved.
+
+        Args:
+            guard: what each step is made in; it words the errors of parts.
+        """
         while not self.done and not stop():
-            with blaming(lambda: self.state.step):
-                self.advance()
-            assert self.evaluation is not None
-            self.reporter.step(self.state.step, float(self.evaluation.loss), self.shown)
+            with guard():
+                loss = self.advance()
+            self.reporter.step(self.state.step, loss, self.observing.shown)
             if self._due(self.config.run.checkpoint) or self.stage_done:
                 self.save()
         self.save()
 
-    def advance(self) -> None:
-        """Go on by one step, with a new stage or new points where they are due, and observe it."""
+    def advance(self) -> float:
+        """Go on by one step, with a new stage or new points where they are due; returns its loss."""
         if self.stage_done:
-            self.state.next_stage(self.config)
+            self.state.next_stage(self.config.stages[self.state.stage + 1].optimizer)
         if self._due(self.config.points.options.redraw):
-            self.state.redraw(self.config, self.view().residuals)
-            self.reporter.note(f"step {self.state.step}: new points; their weights start again")
-        with self._timed("training"):
-            self.step()
-        assert self.evaluation is not None
-        self.follow(self.evaluation.residuals)
-        self.observe()
+            self.redraw()
+        with self.observing.timed("training"):
+            evaluation = self.step()
+        self.observing.follow(evaluation.residuals)
+        self.observe(evaluation)
+        return float(evaluation.loss)
 
-    def step(self) -> None:
+    def redraw(self) -> None:
+        """Other interior points; what belongs to single points, weights and memories, starts again."""
+        config, state = self.config, self.state
+        interior = redraw_interior(
+            config.points.sampler,
+            config.problem.domain,
+            config.run.seed,
+            state.draws,
+            state.points.interior,
+            self.view().residuals,
+        )
+        state.move_points(interior, config.weighting)
+        begun = initial_memories((o.analyzer for o in config.observers), interior)
+        state.memories.clear()
+        state.memories.update(begun)
+        self.reporter.note(f"step {state.step}: new points; their weights start again")
+
+    def step(self) -> Evaluation:
         """One optimizer step: residuals → weights → loss → gradient → parameters."""
-        state = self.state
-        stage = self.config.stages[state.stage]
+        state, stage = self.state, self.stage
         rate = stage.optimizer.learning_rate(state.stage_step, stage.steps)
         if rate is not None:
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
-        self.evaluation = None
+        self._step_begins = True
         state.optimizer.step(self.closure)  # type: ignore[arg-type]
-        if self.evaluation is None:
-            optimizer = stage.optimizer
-            raise PinnError(
-                f"optimizer {optimizer.name!r}{by(optimizer)} made a step without calling the closure "
-                "that it is given, which computes loss and gradient"
+        if self._step_begins or self.evaluation is None:
+            raise PartError(
+                f"optimizer {stage.optimizer.name!r}",
+                Whence(stage.optimizer),
+                " made a step without calling the closure that it is given, which computes loss and "
+                "gradient",
             )
         state.weights = self.evaluation.weights
         state.step += 1
         state.stage_step += 1
+        return self.evaluation
 
-    def follow(self, residuals: torch.Tensor) -> None:
-        """Tell the analyzers that follow every step of its residuals."""
-        for observer in self.config.observers:
-            analyzer, memories = observer.analyzer, self.state.memories
-            if analyzer.name in memories:
-                with self._timed(analyzer.name), torch.no_grad():
-                    memories[analyzer.name] = analyzer.follow(memories[analyzer.name], residuals)
-
+    @called_back
     def closure(self) -> torch.Tensor:
         """Loss and gradient at the parameters as they are.
 
         The first call of a step updates the weights; a line search then tries other parameters under
         the same weights, and may step where the loss is not finite: it is shown a wall there.
         """
-        first = self.evaluation is None
-        weights = self.state.weights if self.evaluation is None else self.evaluation.weights
-        parameters = self.objective.parameters
-        evaluation = self.objective.evaluate(parameters, self.state.points, weights, update=first)
+        first, self._step_begins = self._step_begins, False
+        state, parameters = self.state, self.objective.parameters
+        weights = state.weights if first or self.evaluation is None else self.evaluation.weights
+        evaluation = self.objective.evaluate(parameters, state.points, weights, update=first)
         norms = torch.stack(torch._foreach_norm(evaluation.gradient))  # type: ignore[arg-type]
         finite = bool(torch.isfinite(evaluation.terms).all() & torch.isfinite(norms).all())
         if first:
@@ -150,23 +174,18 @@ class Trainer:
             f"{kept}. {advice}"
         )
 
-    def observe(self) -> None:
+    def observe(self, evaluation: Evaluation) -> None:
         """Record what is due after this step; after the last one, everything."""
-        state = self.state
-        due = [o for o in self.config.observers if self.done or o.schedule.due(state.step)]
-        view = self.view()
-        if due or self._due(self.config.run.record):
-            self.records.add(state.step, self.losses())
-        self.measure(due, view)
-        if self.records.unwritten and self.until_met():
-            state.stage_over = True
-            until = self.config.stages[state.stage].options.until
-            self.reporter.note(f"step {state.step:,}: {until}: the stage ends")
-            later = self.config.stages[state.stage + 1 :]
-            self.reporter.shorten(state.step + sum(stage.steps for stage in later))
-        if self.done:
-            self.records.add(state.step, self.losses())
-            self.measure([o for o in self.config.observers if o not in due], view)
+        observing, step = self.observing, self.state.step
+        due = list(observing.observers) if self.done else observing.due(step)
+        if due or self.done or self._due(self.config.run.record):
+            with undisturbed(self.state.module):  # a network with dropout, say, draws numbers
+                view = self.view()
+                observing.observe(view, self.losses(evaluation), due)
+                if self.until_met():
+                    self.end_stage()
+                    rest = [o for o in observing.observers if o not in due] if self.done else []
+                    observing.observe(view, {}, rest)
         self.records.write()
 
     def until_met(self) -> bool:
@@ -176,17 +195,24 @@ class Trainer:
             PinnError: everything was recorded once, and what the stage waits for is not among it, or
                 is not a number.
         """
-        until = self.config.stages[self.state.stage].until
+        until = self.stage.until
         if until is None:
             return False
         if until.quantity:
             self.check_recorded(until.quantity)
         return until.met(self.records, self.state.step - self.state.stage_step)
 
+    def end_stage(self) -> None:
+        state = self.state
+        state.stage_over = True
+        self.reporter.note(f"step {state.step:,}: {self.stage.options.until}: the stage ends")
+        later = self.config.stages[state.stage + 1 :]
+        self.reporter.shorten(state.step + sum(stage.steps for stage in later))
+
     def check_recorded(self, quantity: str) -> None:
         where = f"[[optimizers]] {self.state.stage + 1} until"
         regular = {o.analyzer.name for o in self.config.observers if o.schedule.every}
-        everything = regular <= self.measured and "loss" in self.records
+        everything = regular <= self.observing.measured and "loss" in self.records
         if everything and quantity not in self.records:
             names = self.records.names
             raise PinnError(
@@ -196,47 +222,25 @@ class Trainer:
         if isinstance(self.records.rows[-1].get(quantity), str | list):
             raise PinnError(f"{where}: what is recorded as {quantity!r} is not a number")
 
-    def measure(self, observers: Sequence[Observer], view: View) -> None:
-        """Record what these analyzers find, and leave the random generators as they were."""
-        if not observers:
-            return
-        random = global_state()
-        try:
-            for observer in observers:
-                self.ask(observer.analyzer, view)
-        finally:
-            restore_global_state(random)  # a network with dropout, say, draws from them
-
-    def ask(self, analyzer: Analyzer, view: View) -> None:
-        """Record what this one finds, or that it fails: the training goes on."""
-        with self._timed(analyzer.name):
-            found = measured(analyzer, view, self.records, self.reporter)
-        if found is None:
-            return
-        self.measured.add(analyzer.name)
-        if analyzer.shows is not None and analyzer.shows in found:
-            self.shown[analyzer.shows] = found[analyzer.shows]
-
-    def losses(self) -> dict[str, Any]:
-        assert self.evaluation is not None
-        terms = dict(zip(self.objective.names, self.evaluation.terms.tolist(), strict=True))
+    def losses(self, evaluation: Evaluation) -> dict[str, Any]:
+        terms = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))
         rate = self.state.optimizer.param_groups[0].get("lr", math.nan)
         return {
             "loss": sum(terms.values()),
             **{f"loss.{name}": value for name, value in terms.items()},
-            "loss.unweighted": self.unweighted_loss(),
+            "loss.unweighted": self.unweighted_loss(evaluation),
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
             **unknown_quantities(self.config.problem, dict(self.state.module.named_parameters())),
         }
 
-    def unweighted_loss(self) -> float:
+    def unweighted_loss(self, evaluation: Evaluation) -> float:
         """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
-        assert self.evaluation is not None
-        conditions = self.evaluation.terms[len(self.objective.equations.names) :]
-        return float((self.evaluation.residuals**2).mean(1).sum() + conditions.sum())
+        conditions = evaluation.terms[len(self.objective.equations.names) :]
+        return float((evaluation.residuals**2).mean(1).sum() + conditions.sum())
 
     def view(self) -> View:
+        """What analyzers see of the state as it is."""
         return View(
             step=self.state.step,
             problem=self.config.problem,
@@ -255,7 +259,7 @@ class Trainer:
         saved = checkpoint.newest_first(self.directory.checkpoints)
         if self.evaluation is None or (saved and saved[0].name == f"step-{self.state.step:09d}.pt"):
             return
-        loss = self.unweighted_loss()
+        loss = self.unweighted_loss(self.evaluation)
         best = loss < self.state.best_loss
         self.state.best_loss = min(loss, self.state.best_loss)
         checkpoint.save(
@@ -264,12 +268,3 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.state.step > 0 and self.state.step % every == 0
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            elapsed = time.perf_counter() - begin
-            self.state.seconds[name] = self.state.seconds.get(name, 0.0) + elapsed

@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from attrs import frozen
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pinn.core.domain import PointSet
+from pinn.core.errors import PinnError
 from pinn.core.records import Records
-from pinn.core.view import View
-from pinn.engine.training.sampling import PointSet
+from pinn.core.view import Forward, View
 from pinn.engine.watching.losses import PointLosses
-from pinn.engine.watching.solution import Forward, Solution, WatchedProblem
-from pinn.engine.watching.sources import Sources
+from pinn.engine.watching.solution import KnownSolution, WatchedProblem
+
+
+@frozen(eq=False)
+class Sources:
+    """The points of a loop and their weights, as they are now.
+
+    Each is a tensor, or what becomes one, or a function that gives the current one; tensors come out
+    like `like`.
+    """
+
+    points: Any
+    weights: Any
+    like: Tensor
+
+    @property
+    def points_move(self) -> bool:
+        return callable(self.points)
+
+    def current_points(self) -> Tensor:
+        """(n, dimension)
+
+        Raises:
+            PinnError: they are of another shape.
+        """
+        found = self._tensor(self.points)
+        if found.ndim != 2 or not found.numel():
+            raise PinnError(
+                f"points= has shape {tuple(found.shape)}; expected (n, dimension), at least one point"
+            )
+        return found
+
+    def current_weights(self, equations: int, count: int) -> Tensor:
+        """λ, (equations, n); 1 where none are given.
+
+        Raises:
+            PinnError: they do not fit the points.
+        """
+        found = self._tensor(1.0 if self.weights is None else self.weights)
+        try:
+            return found.expand(equations, count)
+        except RuntimeError:
+            raise PinnError(
+                f"weights= has shape {tuple(found.shape)} for {equations} equations at {count} points; "
+                f"expected ({count},) or ({equations}, {count})"
+            ) from None
+
+    def _tensor(self, given: Any) -> Tensor:
+        found = torch.as_tensor(given() if callable(given) else given)
+        return found.detach().as_subclass(Tensor).to(self.like)
 
 
 @frozen(eq=False)
@@ -29,7 +80,7 @@ class WatchedLoop:
     losses: PointLosses
     equations: tuple[str, ...]
     sources: Sources
-    solution: Solution
+    solution: KnownSolution
     forward: Forward | None
     seed: int
 

@@ -1,4 +1,4 @@
-"""Which analyzers look at a loop: tried once before it begins, so that what is missing is told then."""
+"""Which analyzers can measure a loop: tried once before it begins, so that what lacks is told then."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
+from pinn.core.discovery import registry
 from pinn.core.errors import ConfigError, PinnError
-from pinn.core.registry import registry
 from pinn.core.view import View
-from pinn.engine.configuration.config import Observer, parse_analyzers
+from pinn.engine.configuration.config import Observer
+from pinn.engine.configuration.reader import parse_analyzers
 from pinn.engine.watching.losses import Unavailable
-from pinn.engine.watching.solution import Solution
+from pinn.engine.watching.solution import KnownSolution
 
 NO_SOLUTION = 'needs a solution: pass solution={"u": a function of the points, or an array}'
 
 Asked = Sequence[str | Mapping[str, Any]]
 
 
-def asked_for(analyzers: Asked, view: View, solution: Solution) -> tuple[Observer, ...]:
+def asked_for(analyzers: Asked, view: View, solution: KnownSolution) -> tuple[Observer, ...]:
     """These analyzers, those whose records others read first.
 
     Raises:
@@ -41,7 +42,7 @@ def asked_for(analyzers: Asked, view: View, solution: Solution) -> tuple[Observe
     return observers
 
 
-def installed_ones(view: View, solution: Solution) -> tuple[tuple[Observer, ...], list[str]]:
+def installed_ones(view: View, solution: KnownSolution) -> tuple[tuple[Observer, ...], list[str]]:
     """All installed analyzers that can measure here, with their defaults; and why others cannot."""
     names = [name for kind, name in registry().offers if kind == "analyzer"]
     chosen: dict[str, Observer] = {}
@@ -76,7 +77,7 @@ def _needs(name: str) -> Sequence[str]:
     return offered[0].cls.needs if offered else ()
 
 
-def _missing(observer: Observer, view: View, solution: Solution) -> str:
+def _missing(observer: Observer, view: View, solution: KnownSolution) -> str:
     """What the analyzer lacks; nothing if it can measure. Raises what it raises."""
     solution.asked = False
     try:

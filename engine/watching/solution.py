@@ -15,10 +15,10 @@ from torch import Tensor
 from pinn.core.domain import Box
 from pinn.core.errors import PinnError
 from pinn.core.problem import Problem, Reference
+from pinn.core.view import Forward
 from pinn.engine.training.evaluation import BATCH, GRID, grid_coordinates
 from pinn.engine.watching.losses import Unavailable
 
-Forward = Callable[[Tensor], Any]
 Exact = Callable[[Tensor], Any]
 
 
@@ -51,7 +51,7 @@ class AtPoints(Reference):
         return {name: np.asarray(values, float) for name, values in self.fields.items()}
 
 
-class Solution:
+class KnownSolution:
     """The network's fields, and the solution where there is one.
 
     Up to four coordinates they are compared on a regular grid of the box; with more, or where the

@@ -1,4 +1,4 @@
-"""`pinn.core.watch`: the analyzers for people who train elsewhere."""
+"""`pinn.engine.watch`: the analyzers for people who train elsewhere."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch.optim import Optimizer
 
 from pinn.core.domain import Box
 from pinn.core.errors import PinnError
+from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
-from pinn.core.undisturbed import undisturbed
+from pinn.core.view import Forward
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched, WatchedOptions
-from pinn.engine.training.device import device_name
-from pinn.engine.training.progress import Reporter, Silent, for_terminal
-from pinn.engine.watching.loop import WatchedLoop
+from pinn.engine.training.build import device_name
+from pinn.engine.training.progress import Reporter, for_terminal
+from pinn.engine.watching.loop import Sources, WatchedLoop
 from pinn.engine.watching.losses import PointLosses
 from pinn.engine.watching.selection import Asked, asked_for, installed_ones
-from pinn.engine.watching.solution import Forward, Solution, WatchedProblem, field_names, outputs
-from pinn.engine.watching.sources import Points, Sources
+from pinn.engine.watching.solution import KnownSolution, WatchedProblem, field_names, outputs
 from pinn.engine.watching.watcher import Watcher
 
 
@@ -30,7 +30,7 @@ def watch(
     model: nn.Module,
     optimizer: Optimizer,
     *,
-    points: Points | Callable[[], Points],
+    points: Any,
     residuals: Callable[[Tensor], Any] | None = None,
     losses: Callable[[Tensor], Any] | None = None,
     conditions: Callable[[], Tensor] | None = None,
@@ -117,7 +117,7 @@ def watch(
     problem = WatchedProblem(
         name or place.path.resolve().name, tuple(field_names(width, fields, solution or {})), box
     )
-    known = Solution(problem, forward or model, first, solution or {})
+    known = KnownSolution(problem, forward or model, first, solution or {})
     known.check()
     loop = WatchedLoop(problem, seen, equations, sources, known, forward, seed)
     with undisturbed(model):
@@ -138,7 +138,7 @@ def watch(
         record=record,
         steps=steps,
     )
-    told = reporter or (for_terminal() if progress else Silent())
+    told = reporter or (for_terminal() if progress else Reporter())
     watched = Watched(options, observers)
     watcher = Watcher(loop, watched, optimizer, place, start or 0, overwrite, told)
     for lack in lacking:

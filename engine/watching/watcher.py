@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -15,20 +14,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pinn.core.blame import failures
+from pinn.core.blame import explained_closely
 from pinn.core.errors import PinnError
-from pinn.core.parts import Analyzer
+from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
-from pinn.core.undisturbed import undisturbed
 from pinn.core.view import View
-from pinn.engine.configuration.config import WATCHED, Observer
-from pinn.engine.configuration.differences import differences
-from pinn.engine.configuration.directory import RunDirectory, environment
+from pinn.engine.configuration.config import WATCHED, Observer, differences
+from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.training.checkpoint import write_atomically
-from pinn.engine.training.observing import measured
+from pinn.engine.training.environment import environment
+from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.results import write_predictions
+from pinn.engine.training.results import write_predictions, write_summary
+from pinn.engine.training.state import initial_memories
 from pinn.engine.watching.loop import WatchedLoop
 from pinn.engine.watching.losses import rows
 
@@ -61,17 +59,13 @@ class Watcher:
         self._watched = watched
         self._directory = directory
         self._reporter = reporter
-        self._seconds: dict[str, float] = {}
-        """What training and each analyzer took, by name."""
-        self._memories: dict[str, Tensor] = {}
         self._followed: Tensor | None = None
-        """The points that the memories are of."""
-        self._shown: dict[str, Any] = {}
+        """The points that the memories of analyzers are of."""
         self._loss: Tensor | float | None = None
         self._held = ExitStack()
         self._held.enter_context(directory.locked())
         try:
-            self._claim(overwrite)
+            self._observing = self._claim(overwrite)
         except BaseException:
             self._held.close()
             raise
@@ -84,21 +78,29 @@ class Watcher:
         )
         self._mark = time.perf_counter()
 
-    def _claim(self, overwrite: bool) -> None:
+    @property
+    def records(self) -> Records:
+        return self._observing.records
+
+    def _claim(self, overwrite: bool) -> Observing:
+        """Describe the loop in its directory, and go on with what was measured there before."""
+        directory, options = self._directory, self._watched.options
         if overwrite:
-            _clear(self._directory)
-        self.records = Records(self._directory.metrics)
-        if self.records.rows and self._directory.config.exists():
+            _clear(directory)
+        records = Records(directory.metrics)
+        if records.rows and directory.config.exists():
             self._check_same()
-        forgotten = sum(row["step"] > self.steps for row in self.records.rows)
+        forgotten = sum(row["step"] > self.steps for row in records.rows)
         if forgotten:
             self._reporter.note(f"{forgotten} measurements after step {self.steps:,} are forgotten")
-        self.records.keep_until(self.steps)
-        self._seconds["training"] = float(self.records.last("seconds") or 0.0)
-        options = self._watched.options
-        names = {observer.analyzer.name for observer in self._watched.observers}
+        records.keep_until(self.steps)
+        analyzers = [observer.analyzer for observer in self._watched.observers]
         frameworks = [options.framework] if options.framework else []
-        self._directory.describe(self._watched, environment(options.device, names, *frameworks))
+        directory.describe(self._watched, environment(options.device, analyzers, *frameworks))
+        seconds = {"training": float(records.last("seconds") or 0.0)}
+        return Observing(
+            self._watched.observers, records, self._reporter, explained_closely, {}, seconds
+        )
 
     def _check_same(self) -> None:
         there = self._directory.read_config()
@@ -127,7 +129,7 @@ class Watcher:
         self._loss = loss.detach() if isinstance(loss, Tensor) else loss
         if residuals is not None:
             self._follow(residuals)
-        due = [o for o in self._watched.observers if o.schedule.due(self.steps)]
+        due = self._observing.due(self.steps)
         if due or self.steps % self._watched.options.record == 0:
             self._observe(due)
 
@@ -162,11 +164,13 @@ class Watcher:
 
     def view(self) -> View:
         """What analyzers see of the step that was made last."""
-        return self._loop.view(self.steps, self.optimizer, self._memories, self.records)
+        memories = self._observing.memories
+        return self._loop.view(self.steps, self.optimizer, memories, self.records)
 
     def _follow(self, residuals: Any) -> None:
         """Tell the analyzers that follow every step; their memories start again where points move."""
-        if self._followed is not None and not self._memories:
+        memories = self._observing.memories
+        if self._followed is not None and not memories:
             return  # nobody follows
         begin = time.perf_counter()
         points = self._followed
@@ -174,29 +178,25 @@ class Watcher:
             points = self._loop.sources.current_points()
         if self._followed is None or not torch.equal(points, self._followed):
             self._followed = points.clone()
-            begun = {o.analyzer.name: o.analyzer.start(points) for o in self._watched.observers}
-            self._memories = {n: memory for n, memory in begun.items() if memory is not None}
+            analyzers = (observer.analyzer for observer in self._watched.observers)
+            memories.clear()
+            memories.update(initial_memories(analyzers, points))
         named = rows(residuals, len(points), "step(residuals)")
-        found = torch.stack(list(named.values())).detach()
-        with torch.no_grad():
-            for observer in self._watched.observers:
-                name = observer.analyzer.name
-                if name in self._memories:
-                    self._memories[name] = observer.analyzer.follow(self._memories[name], found)
+        self._observing.follow(torch.stack(list(named.values())).detach())
         self._mark += time.perf_counter() - begin
 
     def _observe(self, due: Sequence[Observer]) -> None:
         """Record the loss and what is due."""
         loss = None if self._loss is None else float(self._loss)  # waits for the device
-        self._seconds["training"] += time.perf_counter() - self._mark
+        self._observing.seconds["training"] += time.perf_counter() - self._mark
+        before = set(self._observing.announced)
         with undisturbed(self._loop.losses.module):
             view = self.view()
-            found = self._quantities(view, loss)
-            self.records.add(self.steps, found)
-            for observer in due:
-                self._measure(observer.analyzer, view)
+            found = self._losses(view, loss)
+            self._observing.observe(view, found, due)
         self.records.write()
-        self._reporter.step(self.steps, found["loss"], self._shown)
+        self._note_events(before)
+        self._reporter.step(self.steps, found["loss"], self._observing.shown)
         self._mark = time.perf_counter()
 
     def _observe_rest(self) -> None:
@@ -204,59 +204,46 @@ class Watcher:
         if not self.records.rows or self.records.rows[-1]["step"] < self.steps:
             self._observe(self._watched.observers)
             return
+        due = self._observing.due(self.steps)
+        before = set(self._observing.announced)
         self.records.reopen()
         with undisturbed(self._loop.losses.module):
-            view = self.view()
-            for observer in self._watched.observers:
-                if not observer.schedule.due(self.steps):
-                    self._measure(observer.analyzer, view)
+            rest = [observer for observer in self._watched.observers if observer not in due]
+            self._observing.observe(self.view(), {}, rest)
         self.records.write()
+        self._note_events(before)
 
-    def _measure(self, analyzer: Analyzer, view: View) -> None:
-        known = {event for event in analyzer.events if event in self.records}
-        begin = time.perf_counter()
-        found = measured(analyzer, view, self.records, self._reporter) or {}
-        elapsed = time.perf_counter() - begin
-        self._seconds[analyzer.name] = self._seconds.get(analyzer.name, 0.0) + elapsed
-        for event in analyzer.events:
-            if found.get(event) is not None and event not in known:
-                self._reporter.note(f"{event.replace('_', ' ')} from step {found[event]:,}")
-        if analyzer.shows is not None and analyzer.shows in found:
-            self._shown[analyzer.shows] = found[analyzer.shows]
+    def _note_events(self, before: set[str]) -> None:
+        for event in sorted(self._observing.announced - before):
+            step = self.records.last(event)
+            self._reporter.note(f"{event.replace('_', ' ')} from step {step:,}")
 
-    def _quantities(self, view: View, loss: float | None) -> dict[str, float]:
+    def _losses(self, view: View, loss: float | None) -> dict[str, float]:
         given = {} if loss is None else {"loss": loss}
         return {
             **self._loop.terms(view),
             **given,
             "learning_rate": float(self.optimizer.param_groups[0].get("lr", math.nan)),
-            "seconds": self._seconds["training"],
+            "seconds": self._observing.seconds["training"],
         }
 
     def _write_results(self, complete: bool) -> None:
-        training, last = self._seconds["training"], self.records.rows[-1:]
-        summary = {
-            "problem": self._watched.options.name,
-            "complete": complete,
-            "steps": self.steps,
-            "parameters": self._watched.options.parameters,
-            "final": {n: v for row in last for n, v in row.items() if not isinstance(v, list)},
-            "seconds": self._seconds,
-            "failures": {
-                o.analyzer.name: texts
-                for o in self._watched.observers
-                if (texts := failures(o.analyzer.name, self.records))
-            },
-            "steps_per_second": self.steps / training if training else None,
-        }
-        write_atomically(self._directory.summary, json.dumps(summary, indent=2).encode())
-        if (grid := self._loop.solution.grid) is not None:
-            with undisturbed(self._loop.losses.module):
-                write_predictions(self._directory, grid, self._loop.solution.on(grid))
+        options, loop = self._watched.options, self._loop
+        write_summary(
+            self._directory,
+            self._observing,
+            options.name,
+            complete,
+            self.steps,
+            options.parameters,
+        )
+        if (grid := loop.solution.grid) is not None:
+            with undisturbed(loop.losses.module):
+                write_predictions(self._directory, grid, loop.solution.on(grid))
         self._reporter.note("drawing the report")
-        from pinn.engine.reporting.report import write_report  # now: matplotlib is slow to load
+        from pinn.engine.reporting.report import draw_report  # now: matplotlib is slow to load
 
-        self._reporter.note(f"report: {write_report(self._directory, self._watched, self.records)}")
+        self._reporter.note(f"report: {draw_report(self._directory, self._watched, self.records)}")
 
 
 def _clear(directory: RunDirectory) -> None:

@@ -16,7 +16,7 @@ from make_measurements import NOISE, places, write
 from numpy.typing import NDArray
 from pinn_inverse_burgers import FRONT, TRUE, front
 
-from pinn.core import load_config, train
+from pinn.engine import load_config, train
 
 CONFIG = Path(__file__).with_name("pinn.toml")
 

@@ -7,7 +7,8 @@ import pytest
 from make_measurements import write
 from pinn_inverse_burgers import PACKAGED, InverseBurgers, read
 
-from pinn.core import ConfigError, PinnError, parse_config
+from pinn.core import ConfigError, PinnError
+from pinn.engine import parse_config
 from pinn.testing import check_problem
 
 

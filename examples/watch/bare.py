@@ -8,7 +8,7 @@ import sys
 import torch
 from torch import nn
 
-from pinn.core import watch
+from pinn.engine import watch
 
 VISCOSITY = 0.02
 

@@ -14,7 +14,7 @@ import deepxde as dde
 import numpy as np
 import torch
 
-from pinn.core import watch
+from pinn.engine import watch
 
 CONDUCTIVITY = 0.1
 

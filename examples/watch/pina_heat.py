@@ -17,7 +17,7 @@ from pina.operator import grad, laplacian
 from pina.problem import SpatialProblem, TimeDependentProblem
 from pina.solver import PhysicsInformedSingleModelSolver
 
-from pinn.core import watch
+from pinn.engine import watch
 
 CONDUCTIVITY = 0.1
 

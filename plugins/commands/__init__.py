@@ -1,1 +1,16 @@
-"""The commands of `pinn`."""
+"""The commands of `pinn`; what is slow to load, each imports when it is called."""
+
+from collections.abc import Sequence
+
+import click
+
+from pinn.core import hookimpl
+from pinn.plugins.commands.parts import describe, list_parts
+from pinn.plugins.commands.reports import compare, reference, report
+from pinn.plugins.commands.run import check, run
+from pinn.plugins.commands.scaffold import init, new
+
+
+@hookimpl
+def pinn_commands() -> Sequence[click.Command]:
+    return [run, check, list_parts, describe, init, new, report, compare, reference]

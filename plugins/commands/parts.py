@@ -1,18 +1,55 @@
-"""What `pinn describe` says of a part."""
+"""`pinn list` and `pinn describe`."""
 
 from __future__ import annotations
 
 import inspect
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import click
 
-from pinn.core.kinds import SHARED_OPTIONS
+from pinn.core import PinnError
+from pinn.core.discovery import registry
+from pinn.core.errors import nearest, one_of
+from pinn.core.kinds import KINDS
+from pinn.core.options import options, type_name
 from pinn.core.registry import Part
-from pinn.core.structure import options
 
 Row = tuple[str, str, str, str]
+
+
+@click.command("list")
+def list_parts() -> None:
+    """Show all parts that are installed, and plugins that are broken."""
+    found = registry()
+    parts = found.parts()
+    width = max((len(part.name) for part in parts), default=0)
+    columns = shutil.get_terminal_size((100, 24)).columns
+    for kind in KINDS:
+        click.echo(f"{kind}:")
+        for part in found.parts(kind):
+            line = f"  {part.name:<{width}}  {part.summary}"
+            origin = f"  [{part.origin}]"
+            room = max(columns - len(origin), 40)
+            click.echo((line if len(line) <= room else line[: room - 1] + "…") + origin)
+    for problem in [*map(str, found.broken), *found.conflicts()]:
+        click.echo(f"broken: {problem}", err=True)
+    for problem in found.unmatched:
+        click.echo(f"warning: {problem}", err=True)
+
+
+@click.command()
+@click.argument("name")
+def describe(name: str) -> None:
+    """Show the options of the part called NAME."""
+    parts = [part for part in registry().parts() if part.name == name]
+    if not parts:
+        names = {part.name for part in registry().parts()}
+        missing = f"no part is called {name!r}{nearest(name, names)}; there are {one_of(names)}"
+        raise PinnError("\n".join([missing, *registry().suspects()]))
+    click.echo("\n\n".join(map(description, parts)))
 
 
 def description(part: Part) -> str:
@@ -22,9 +59,10 @@ def description(part: Part) -> str:
         inspect.cleandoc(part.cls.__doc__ or ""),
         _table("options:", part.cls),
     ]
-    if part.kind in SHARED_OPTIONS:
+    shared = KINDS[part.kind].options
+    if shared is not None:
         own = attrs.asdict(part.cls.schedule) if part.kind == "analyzer" else {}
-        sections.append(_table(f"options of every {part.kind}:", SHARED_OPTIONS[part.kind], own))
+        sections.append(_table(f"options of every {part.kind}:", shared, own))
     return "\n\n".join(section for section in sections if section)
 
 
@@ -53,8 +91,7 @@ def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> Row:
     elif default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = default.factory()
     shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
-    type_ = field.type or ""
-    kind = type_.__name__ if isinstance(type_, type) else str(type_)  # list[str], float | None
+    kind = type_name(field.type or "")
     return (
         field.name,
         kind,

@@ -1,19 +1,59 @@
-"""`pinn new`: a plugin package that works, to be changed into one's own."""
+"""`pinn init` and `pinn new`: a configuration, a plugin package, to be changed into one's own."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import click
 
+from pinn.core import PinnError
 from pinn.core.contract import NAME
-from pinn.core.errors import PinnError, nearest, one_of
-from pinn.core.registry import KINDS, registry
+from pinn.core.discovery import registry
+from pinn.core.errors import nearest, one_of
+from pinn.core.kinds import KINDS
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("pinn.toml"))
+def init(file: Path) -> None:
+    """Write a commented configuration to FILE (pinn.toml)."""
+    if file.exists():
+        raise PinnError(f"{file}: exists already; name another file")
+    text = files(__package__).joinpath("templates/pinn.toml").read_text(encoding="utf-8")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PinnError(f"{file}: cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {file}; train it with: pinn run {file}")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("kind")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="The folder to write; pinn-NAME by default.",
+)
+def new(kind: str, name: str, output: Path | None) -> None:
+    """Write a plugin package that works, with a part of KIND called NAME, for you to change.
+
+    KIND is problem, network, sampler, weighting, optimizer or analyzer.
+    """
+    folder = new_package(kind, name, output)
+    click.echo(f"wrote {folder}: the {kind} {name!r} as a package of its own. What comes next:\n")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
+    click.echo('  pip install -e ".[test]"\n  pytest\n  pinn run pinn.toml\n')
+    click.echo(f"{folder / 'README.md'} says where to change what.")
 
 
 def new_package(kind: str, name: str, folder: Path | None = None) -> Path:
@@ -56,8 +96,10 @@ def _check(kind: str, name: str) -> None:
 
 def _files(kind: str, name: str) -> dict[str, str]:
     """What stands in the package, by the names of its files."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # now: it is slow to load
+
     environment = Environment(  # not escaped: none of it is HTML
-        loader=PackageLoader("pinn.plugins.commands", "templates"),
+        loader=PackageLoader(__package__, "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from pinn.core import Box, PinnError, Sampler
-from pinn.core.domain import Points
+from pinn.core import Box, PinnError, Points, Sampler
 
 
 @frozen

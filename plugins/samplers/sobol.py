@@ -7,8 +7,7 @@ import warnings
 import numpy as np
 from attrs import frozen
 
-from pinn.core import Box, Sampler
-from pinn.core.domain import Points
+from pinn.core import Box, Points, Sampler
 
 
 @frozen

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pinn.core.blame import FAILURE
+from pinn.core.discovery import registry
 from pinn.core.errors import nearest, one_of
-from pinn.core.registry import registry
-from pinn.core.schedule import Schedule
+from pinn.core.parts import Schedule
+from pinn.core.records import FAILURE
 from pinn.testing.analyzers.runs import EVERY, observed, trained_run, unobserved
 from pinn.testing.trial import Trial
 

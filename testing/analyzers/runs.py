@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pinn.core.registry import registry
-from pinn.core.structure import unstructure
-from pinn.engine.training.progress import Silent
+from pinn.core.discovery import registry
+from pinn.core.options import unstructure
+from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import trained
 from pinn.engine.training.trainer import Trainer
 from pinn.testing.companions import SmallAdam, SmallLBFGS
@@ -51,5 +51,5 @@ def unobserved(trial: Trial) -> Outcome:
 @contextmanager
 def trained_run(trial: Trial) -> Iterator[Trainer]:
     """A trainer behind its last step, at which everything was measured."""
-    with trained(small_config(trial, **sections(trial)), Silent()) as trainer:
+    with trained(small_config(trial, **sections(trial)), Reporter()) as trainer:
         yield trainer

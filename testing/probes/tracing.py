@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinn.engine.configuration.config import Config
-from pinn.engine.training.build import prepare
+from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
 
 CLOSE = 1e-9
@@ -39,7 +39,7 @@ def check_traced(config: Config, culprit: str) -> None:
         AssertionError: it does not.
     """
     module, eager, _ = prepare(config)
-    state = initial_state(config, module, eager)
+    state = initial_state(config, module, len(eager.equations.names))
     _, compiled, _ = prepare(config)
     compiled.compiled(traced)
     rule = (

@@ -6,8 +6,8 @@ from functools import partial
 
 from attrs import evolve
 
+from pinn.core.options import options
 from pinn.core.problem import Problem
-from pinn.core.structure import options
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.tracing import check_traced

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from pinn.analyzers.adam_snr import AdamSignalToNoise, adam_moments, adam_norms
-from pinn.core import Config, train
+from pinn.engine import Config, train
 from pinn.plugins.weightings.vanilla import Vanilla
 
 MakeCase = Callable[..., Any]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pinn.core import Config, parse_config, train
+from pinn.core.discovery import registry
 from pinn.core.records import Records
-from pinn.core.registry import registry
+from pinn.engine import Config, parse_config, train
 from pinn.engine.reporting import report
 from pinn.engine.training import run
 from pinn.testing import check_analyzer
@@ -187,7 +187,7 @@ def test_the_report_of_a_run_has_the_figures_of_all(
     pages: list[dict[str, Any]] = []
     monkeypatch.setattr(report, "write_page", lambda *_, **page: pages.append(page))
     watched = trained(*ALL)
-    report.report(watched.path)
+    report.write_report(watched.path)
     (page,) = pages
     assert [fault for section in page["sections"] for fault in section.faults] == []
     drawn = {path.stem for path in (watched.path / "figures").glob("*.png")}

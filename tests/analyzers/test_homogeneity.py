@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from matplotlib.figure import Figure
 
 from pinn.analyzers.grid_cells import cell_numbers
 from pinn.analyzers.homogeneity import Homogeneity, order, peak, variation
-from pinn.core import Config, Curves, Drawing, train
+from pinn.core import Curves, Drawing
 from pinn.core.records import Records
+from pinn.engine import Config, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 
 from pinn.analyzers.maps import SHOWN, Maps
-from pinn.core import Box, Config, Drawing, train
+from pinn.core import Box, Drawing
+from pinn.core.domain import PointSet
 from pinn.core.records import Records
-from pinn.engine.training.sampling import PointSet
+from pinn.engine import Config, train
 from pinn.plugins.weightings.vanilla import Vanilla
 
 MakeCase = Callable[..., Any]

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from pinn.analyzers.phases_detection import DIFFUSION, TOTAL_DIFFUSION, Phases, find_phases

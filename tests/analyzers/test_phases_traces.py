@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from pinn.analyzers.phases_traces import read_trace
 from pinn.core import PinnError
 from pinn.core.records import Records
-from pinn.engine.cli import _commands
+from pinn.engine.cli import commands
 
 HEADER = "step,gradient_mean_norm,gradient_std_norm"
 
 
 def phases(path: Path) -> Result:
-    return CliRunner().invoke(_commands, ["phases", str(path)])
+    return CliRunner().invoke(commands, ["phases", str(path)])
 
 
 def rows() -> list[dict[str, Any]]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from torch import Tensor
 
 from pinn.analyzers.snr import (
@@ -25,9 +24,9 @@ from pinn.analyzers.snr import (
     snr,
 )
 from pinn.core import Drawing, view
+from pinn.core.domain import PointSet
 from pinn.core.records import Records
 from pinn.core.view import BatchGradients, View
-from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 
 Close = Callable[..., None]

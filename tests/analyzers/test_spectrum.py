@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,10 +25,10 @@ from pinn.analyzers.spectrum import (
     kernel_trace,
 )
 from pinn.analyzers.spectrum_lanczos import estimate, lanczos
-from pinn.core import Config
 from pinn.core.plots import Curves, Drawing
 from pinn.core.records import Records
-from pinn.engine.training.build import prepare
+from pinn.engine import Config
+from pinn.engine.training.run import prepare
 from pinn.plugins.weightings.vanilla import Vanilla
 
 Array = NDArray[np.float64]

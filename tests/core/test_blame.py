@@ -17,14 +17,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pinn.core import Config, PinnError, TrainingError, open_run, parse_config, train
-from pinn.core import registry as registries
-from pinn.core.blame import by, culprit, fault, where
-from pinn.core.registry import Origin, installed_plugins, load
-from pinn.engine.cli import _commands
+from pinn.core import PinnError, TrainingError, discovery as registries
+from pinn.core.blame import culprit, explained, suffix
+from pinn.core.discovery import installed_plugins, load
+from pinn.core.errors import Whence
+from pinn.core.registry import Origin
+from pinn.engine import Config, open_run, parse_config, train
+from pinn.engine.cli import commands
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.progress import Silent
+from pinn.engine.training.progress import Reporter
 
 PARTS = '''
 """A plugin whose parts fail when `failing` says so."""
@@ -254,7 +256,7 @@ def config(directory: Path, **sections: Any) -> Config:
     return parse_config(table(directory, **sections))
 
 
-class Notes(Silent):
+class Notes(Reporter):
     def __init__(self) -> None:
         self.texts: list[str] = []
 
@@ -405,12 +407,14 @@ def test_the_validators_of_attrs_are_legible(tmp_path: Path) -> None:
     class Picky:
         word: str = attrs.field(validator=attrs.validators.in_(["a", "b"]))
 
-    from pinn.core.structure import Faults, structure
+    from pinn.core.options import Faults, refusal, structure
 
     with pytest.raises(Faults) as caught:
         structure({"word": "c"}, Picky)
-    ((path, message),) = caught.value.faults
+    ((path, error),) = caught.value.faults
+    message = refusal(error)
     assert path == "word"
+    assert message is not None
     assert message.startswith("'word' must be in ['a', 'b']")
     assert "Attribute(" not in message
 
@@ -500,27 +504,27 @@ def test_the_innermost_plugin_is_blamed(frail: Any, monkeypatch: pytest.MonkeyPa
         raise AssertionError
 
     inside = caught(lambda: frail.Net().build(None, None, frail.failing.update(build=0)))
-    assert where(inside) == f" ({PLACE}, pinn-frail 1.2)"
+    assert suffix(Whence(error=inside)) == f" ({PLACE}, pinn-frail 1.2)"
     library = caught(lambda: frail.Line(2, 1)(torch.ones(1, 3)))
     found = culprit(library)
     assert found is not None
     assert str(found) == "network 'frail-net' of pinn-frail 1.2"
-    assert fault(library).startswith("RuntimeError: mat1 and mat2 shapes")
-    assert "torch/" not in fault(library)
+    assert explained(library).startswith("RuntimeError: mat1 and mat2 shapes")
+    assert "torch/" not in explained(library)
     elsewhere = caught(lambda: json.loads("no"))
     assert culprit(elsewhere) is None
-    assert where(elsewhere) == ""
-    assert where(elsewhere, frail.Net()) == " (pinn-frail 1.2)"
+    assert suffix(Whence(error=elsewhere)) == ""
+    assert suffix(Whence(frail.Net(), elsewhere)) == " (pinn-frail 1.2)"
     chained = RuntimeError("a library says")
     chained.__cause__ = inside
-    assert where(chained) == f" ({PLACE}, pinn-frail 1.2)"
+    assert suffix(Whence(error=chained)) == f" ({PLACE}, pinn-frail 1.2)"
 
 
 def test_built_in_parts_and_unknown_ones_are_not_signed() -> None:
     burgers = registries.registry().find("problem", "burgers").cls()
-    assert by(burgers) == ""
-    assert by(object()) == ""
-    assert by(None) == ""
+    assert suffix(Whence(burgers)) == ""
+    assert suffix(Whence(object())) == ""
+    assert suffix(Whence(None)) == ""
 
 
 def test_a_part_of_the_running_program_is_named_without_a_distribution() -> None:
@@ -538,19 +542,19 @@ def test_a_part_of_the_running_program_is_named_without_a_distribution() -> None
     line = inspect.getsourcelines(Here)[1] + 7
     with pytest.raises(ValueError, match="no") as caught:
         Here().measure(None)
-    assert where(caught.value) == ""
+    assert suffix(Whence(error=caught.value)) == ""
     with offered(Here):
         found = culprit(caught.value)
         assert found is not None
         assert str(found) == "analyzer 'here' of this program"
-        assert where(caught.value).endswith(f"test_blame.py:{line})")
+        assert suffix(Whence(error=caught.value)).endswith(f"test_blame.py:{line})")
 
 
 # on the command line
 
 
 def pinn(*words: str, **environment: str) -> Any:
-    return CliRunner(env=environment).invoke(_commands, list(words))
+    return CliRunner(env=environment).invoke(commands, list(words))
 
 
 @pytest.fixture
@@ -701,16 +705,16 @@ def test_memory_that_an_analyzer_uses_up_stops_the_run(frail: Any, tmp_path: Pat
 def test_random_numbers_go_on_as_if_it_had_not_been_asked(
     frail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    from pinn.engine.training import trainer
+    from pinn.core import randomness
 
     kept: list[torch.Tensor] = []
-    state = trainer.global_state
+    state = randomness.global_state
 
     def remembered() -> dict[str, Any]:
         kept.append(torch.get_rng_state())
         return state()
 
-    monkeypatch.setattr(trainer, "global_state", remembered)
+    monkeypatch.setattr(randomness, "global_state", remembered)
     frail.failing["measure"] = 0
     frail.error = error
     stage = [{"name": "frail-sgd", "steps": 3}]

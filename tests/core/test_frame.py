@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pinn.core import PinnError, Run, open_run, parse_config, train
-from pinn.core.frame import frame
+from pinn.core import PinnError
+from pinn.core.discovery import registry
 from pinn.core.records import Records, cell
-from pinn.core.registry import registry
+from pinn.engine import Run, open_run, parse_config, train
 from pinn.engine.training import run
 
 pandas = pytest.importorskip("pandas")
@@ -62,7 +61,7 @@ def test_one_row_a_step_and_one_column_a_quantity(tmp_path: Path) -> None:
     records.append(1, {"loss": 0.5, "count": 3, "word": "calm"})
     records.append(5, {"error": NAN, "loss": 0.25, "map": np.eye(2), "count": 4})
     records.append(9, {"loss": 0.125, "count": 5, "error": 2.0, "begun": 7})
-    found = frame(records.rows)
+    found = records.frame()
     assert found.index.name == "step"
     assert found.index.tolist() == [1, 5, 9]
     assert [*found] == ["loss", "count", "word", "error", "map", "begun"]
@@ -80,13 +79,13 @@ def test_what_was_never_finite_is_a_column_of_numbers(tmp_path: Path) -> None:
     records = Records(tmp_path / "metrics.jsonl")
     for step in (1, 2):
         records.append(step, {"condition": NAN, "map": [1.0, NAN]})
-    found = frame(records.rows)
+    found = records.frame()
     assert found["condition"].dtype == np.float64
     np.testing.assert_array_equal(np.stack(found["map"]), [[1, NAN], [1, NAN]])
 
 
-def test_a_run_that_has_recorded_nothing_is_an_empty_table() -> None:
-    found = frame([])
+def test_a_run_that_has_recorded_nothing_is_an_empty_table(tmp_path: Path) -> None:
+    found = Records(tmp_path / "metrics.jsonl").frame()
     assert found.empty
     assert found.index.name == "step"
 

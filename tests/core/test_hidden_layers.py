@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from pinn.core import Box
-from pinn.core.hidden_layers import hidden_layers
+from pinn.core.view import hidden_layers
 from pinn.plugins.networks.mlp import MLP
 from pinn.plugins.networks.modified_mlp import ModifiedMLP
 

@@ -23,14 +23,13 @@ from pinn.core import (
     Problem,
     Sampler,
     Weighting,
+    discovery as registries,
     hookimpl,
     option,
 )
-from pinn.core import (
-    registry as registries,
-)
-from pinn.core.registry import Origin, load
-from pinn.engine.cli import _commands
+from pinn.core.discovery import load
+from pinn.core.registry import Origin
+from pinn.engine.cli import commands
 
 Offer = Callable[..., tuple[Any, Origin]]
 
@@ -514,7 +513,9 @@ def test_two_plugins_with_one_command() -> None:
 def test_a_command_named_as_a_built_in_one() -> None:
     found = load([offer("first", COMMAND)])
     assert found.conflicts() == []
-    (conflict,) = found.conflicts(["run", "hello"])
+    entry_point, _ = offer("own", module(pinn_commands=hook([greet("hello", print)])))
+    found = load([offer("first", COMMAND), (entry_point, Origin("pinn-dynamics", "1.0", "own"))])
+    (conflict,) = found.conflicts()
     assert conflict.startswith(
         "the command 'hello' of pinn-first 1.2 has the name of a built-in command, which stays"
     )
@@ -564,7 +565,7 @@ steps = 2
 
 
 def pinn(*words: str, **environment: str) -> Any:
-    result = CliRunner(env=environment).invoke(_commands, list(words))
+    result = CliRunner(env=environment).invoke(commands, list(words))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 

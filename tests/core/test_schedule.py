@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import tomli
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pinn.core import Config, Schedule, parse_config, train
+from pinn.core import Schedule
 from pinn.core.kinds import AnalyzerOptions
+from pinn.engine import Config, parse_config, train
 
 MakeConfig = Callable[..., Config]
 

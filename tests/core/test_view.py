@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
-from pinn.core import Analyzer, Config, Reference, train
-from pinn.core import view as view_module
+from pinn.core import Analyzer, Reference, view as view_module
+from pinn.core.domain import PointSet
 from pinn.core.view import View
+from pinn.engine import Config, train
 from pinn.engine.training.checkpoint import newest_first, read
-from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 

@@ -19,9 +19,10 @@ from attrs import evolve, frozen
 
 import pinn.core
 import pinn.testing
-from pinn.core import Config, load_config, offered, parse_config, train
-from pinn.core.registry import HOOKS, KINDS
-from pinn.engine.cli import _commands
+from pinn.core import offered
+from pinn.core.kinds import KINDS
+from pinn.engine import Config, load_config, parse_config, train
+from pinn.engine.cli import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -81,9 +82,9 @@ def test_every_part_that_a_page_defines_keeps_its_contract(page: Path, module: M
     run_page(page, module)
     for name, part in vars(module).items():
         bases = getattr(part, "__mro__", ())
-        for kind, base in KINDS.items():
-            if base in bases and part is not base and name not in BROKEN:
-                getattr(pinn.testing, f"check_{kind}")(part)
+        for kind in KINDS.values():
+            if kind.base in bases and part is not kind.base and name not in BROKEN:
+                getattr(pinn.testing, f"check_{kind.name}")(part)
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working directory with the files that pages name, and runs of a test's size."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(pinn.core, "load_config", loads_small)
+    monkeypatch.setattr(pinn.engine, "load_config", loads_small)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "pinn.toml").symlink_to(ROOT / "pinn.toml")
 
@@ -149,7 +150,7 @@ def a_loop_of_ones_own() -> dict[str, Any]:
 
 def parts_of(module: ModuleType) -> list[type[Any]]:
     """What the hooks that the page has defined so far offer."""
-    hooks = [vars(module)[hook] for hook in HOOKS.values() if hook in vars(module)]
+    hooks = [vars(module)[kind.hook] for kind in KINDS.values() if kind.hook in vars(module)]
     return [part for hook in hooks for part in hook()]
 
 
@@ -234,11 +235,11 @@ def split_at_operators(words: list[str]) -> Iterator[list[str]]:
 
 def check_pinn(arguments: list[str]) -> None:
     """click takes the arguments, without running the command."""
-    context = click.Context(_commands, info_name="pinn")
+    context = click.Context(commands, info_name="pinn")
     if arguments[0].startswith("-"):
-        _commands.make_context("pinn", arguments, resilient_parsing=True)
+        commands.make_context("pinn", arguments, resilient_parsing=True)
         return
-    command = _commands.get_command(context, arguments[0])
+    command = commands.get_command(context, arguments[0])
     assert command is not None, arguments[0]
     command.make_context(arguments[0], arguments[1:])
     assert arguments[0] != "new" or arguments[1] in KINDS

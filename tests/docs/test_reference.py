@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -14,18 +15,22 @@ import click
 import pytest
 
 import pinn.core
+import pinn.engine
 import pinn.testing
-from pinn.core import Config, hookspecs, train
-from pinn.core.kinds import SHARED_OPTIONS, RunOptions
-from pinn.core.registry import KINDS, registry
-from pinn.core.structure import options
-from pinn.engine.cli import _commands
-from pinn.engine.configuration.config import _Reader
+from pinn.core import hookspecs
+from pinn.core.discovery import registry
+from pinn.core.kinds import KINDS
+from pinn.core.options import options
+from pinn.engine import Config, train
+from pinn.engine.cli import commands
+from pinn.engine.configuration.config import RunOptions
+from pinn.engine.configuration.reader import SECTIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("pinn_")]
-CLASSES = [part.cls for part in registry().parts()] + [RunOptions, *SHARED_OPTIONS.values()]
+SHARED = [kind.options for kind in KINDS.values() if kind.options]
+CLASSES = [part.cls for part in registry().parts()] + [RunOptions, *SHARED]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def test_every_part_stands_on_the_page_of_its_kind_with_its_options(
             assert f"| `{option.name}` |" in section
 
 
-@pytest.mark.parametrize("cls", [RunOptions, *SHARED_OPTIONS.values()])
+@pytest.mark.parametrize("cls", [RunOptions, *SHARED])
 def test_every_option_of_a_section_is_on_the_page_of_the_configuration(
     cls: type[Any], rendered: Callable[[str], str]
 ) -> None:
@@ -80,7 +85,7 @@ def test_every_option_of_a_section_is_on_the_page_of_the_configuration(
 
 def test_every_section_has_its_place_on_the_page_of_the_configuration() -> None:
     page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
-    assert tuple(re.findall(r"^## (\w+)$", page, re.M)) == _Reader.SECTIONS
+    assert tuple(re.findall(r"^## (\w+)$", page, re.M)) == SECTIONS
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -93,11 +98,11 @@ def test_every_command_and_option_is_on_the_page_of_the_command_line(
     rendered: Callable[[str], str],
 ) -> None:
     page = rendered("command-line.md")
-    context = click.Context(_commands)
-    names = _commands.list_commands(context)
+    context = click.Context(commands)
+    names = commands.list_commands(context)
     assert re.findall(r"^## pinn (\S+)", page, re.M) == names
     for name in names:
-        command = _commands.get_command(context, name)
+        command = commands.get_command(context, name)
         assert command is not None
         assert command.help
         for option in command.params:
@@ -106,13 +111,22 @@ def test_every_command_and_option_is_on_the_page_of_the_command_line(
                 assert option.help
 
 
+def public(package: ModuleType) -> list[str]:
+    """What a package hands on, its modules apart."""
+    named = ((n, value) for n, value in vars(package).items() if not n.startswith("_"))
+    return [name for name, value in named if not inspect.ismodule(value)]
+
+
 API = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.glob("reference/python-*.md"))
 
 
 @pytest.mark.parametrize(
     "name",
-    [f"pinn.core.{name}" for name in pinn.core.__all__]
-    + [f"pinn.testing.{name}" for name in pinn.testing.__all__],
+    [
+        *(f"pinn.core.{name}" for name in public(pinn.core)),
+        *(f"pinn.engine.{name}" for name in pinn.engine.__all__),
+        *(f"pinn.testing.{name}" for name in public(pinn.testing)),
+    ],
 )
 def test_every_public_name_has_a_docstring_and_a_place_in_the_reference(name: str) -> None:
     assert f"\n::: {name}\n" in API

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pinn.core import offered
-from pinn.engine.cli import _commands
+from pinn.engine.cli import commands
 from pinn.plugins.commands.scaffold import new_package
 from pinn.testing import check_problem
 
@@ -53,7 +53,7 @@ def fisher(folder: Path, text: str = MODULE) -> type[Any]:
 def check(problem: type[Any]) -> str:
     """What `pinn check pinn.toml` prints."""
     with offered(problem):
-        return CliRunner().invoke(_commands, ["check", "pinn.toml"]).output
+        return CliRunner().invoke(commands, ["check", "pinn.toml"]).output
 
 
 def test_the_page_names_every_file_that_is_written(package: Path) -> None:

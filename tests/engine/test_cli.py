@@ -13,9 +13,10 @@ import pytest
 import tomli
 from click.testing import CliRunner
 
-from pinn.core import Problem, load_config
-from pinn.core.registry import registry
-from pinn.engine.cli import _commands
+from pinn.core import Problem
+from pinn.core.discovery import registry
+from pinn.engine import load_config
+from pinn.engine.cli import commands
 from pinn.engine.training import run as runs
 
 PINN = Path(sys.executable).with_name("pinn")
@@ -48,7 +49,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pinn(*words: str) -> Any:
-    result = CliRunner().invoke(_commands, list(words))
+    result = CliRunner().invoke(commands, list(words))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 

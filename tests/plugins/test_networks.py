@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from pinn.core import Box, PinnError
-from pinn.core.registry import registry
+from pinn.core.discovery import registry
 from pinn.engine.derivatives import coordinate
 from pinn.engine.derivatives.jets import jets
 from pinn.plugins.networks.feed_forward import ACTIVATIONS, INITIALISATIONS

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
-from pinn.core.registry import registry
+from pinn.core.discovery import registry
 from pinn.plugins.optimizers.adam import Adam
 from pinn.plugins.optimizers.lbfgs import LBFGS
 from pinn.testing import check_optimizer

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pinn.core import Box, PinnError
-from pinn.core.registry import registry
+from pinn.core.discovery import registry
 from pinn.plugins.samplers.grid import Grid
 from pinn.plugins.samplers.lhs import LatinHypercube
 from pinn.plugins.samplers.sobol import Sobol

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
-from pinn.core import parse_config
-from pinn.core.registry import registry
+from pinn.core.discovery import registry
+from pinn.engine import parse_config
 from pinn.engine.training.state import initial_weights
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
@@ -139,7 +138,7 @@ def test_the_first_step_may_have_an_eta_of_its_own(start: float, precision: str)
         "weighting": {"name": "rba", "start": start, "first_eta": 1.0},
     }
     dtype = getattr(torch, precision)
-    weights = initial_weights(parse_config(table), 2, torch.zeros(4, 2, dtype=dtype))
+    weights = initial_weights(parse_config(table).weighting, 2, torch.zeros(4, 2, dtype=dtype))
     assert weights.dtype == dtype
     r = torch.tensor([[1.0, -2.0, 4.0, 0.0]], dtype=dtype).expand(2, 4)
     rba = ResidualBasedAttention(start=start, first_eta=1.0)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
-from pinn.core import Config, Problem, Reference, open_run, train
-from pinn.core.registry import registry
-from pinn.core.structure import unstructure
+from pinn.core import Problem, Reference
+from pinn.core.discovery import registry
+from pinn.core.options import unstructure
+from pinn.engine import Config, open_run, train
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
 from pinn.engine.derivatives.residuals import exact_residuals, quantities, residuals
 from pinn.engine.training.evaluation import Evaluator, reference_solution

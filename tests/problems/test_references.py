@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from pinn.problems import allen_cahn_reference as allen_cahn
-from pinn.problems import burgers_reference as burgers
-from pinn.problems import cavity_reference as cavity
+from pinn.problems import (
+    allen_cahn_reference as allen_cahn,
+    burgers_reference as burgers,
+    cavity_reference as cavity,
+)
 
 Array = NDArray[np.float64]
 

@@ -12,12 +12,12 @@ import pytest
 import tomli
 import tomli_w
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pinn.core import ConfigError, PinnError, load_config, parse_config
-from pinn.engine.cli import _commands
-from pinn.engine.configuration.differences import differences
+from pinn.core import ConfigError, PinnError
+from pinn.engine import load_config, parse_config
+from pinn.engine.cli import commands
+from pinn.engine.configuration.config import differences
 
 VALID: dict[str, Any] = {
     "run": {"device": "cpu", "compile": "never"},
@@ -41,7 +41,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         data = content.encode() if isinstance(content, str) else content
         (tmp_path / "pinn.toml").write_bytes(data)
         options = [word for text in overrides for word in ("--set", text)]
-        result = CliRunner().invoke(_commands, [command, "pinn.toml", *options])
+        result = CliRunner().invoke(commands, [command, "pinn.toml", *options])
         assert result.exception is None or isinstance(result.exception, SystemExit), (
             result.exception
         )
@@ -321,7 +321,7 @@ def test_more_points_than_fit_into_memory(check: Check) -> None:
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, command: str) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(_commands, [command, path])
+    result = CliRunner().invoke(commands, [command, path])
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {path}: ")
     assert list(tmp_path.iterdir()) == []

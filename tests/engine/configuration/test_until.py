@@ -10,20 +10,11 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pinn.core import (
-    Analyzer,
-    Config,
-    ConfigError,
-    PinnError,
-    Schedule,
-    open_run,
-    parse_config,
-    train,
-)
+from pinn.core import Analyzer, ConfigError, PinnError, Schedule
 from pinn.core.records import Records
+from pinn.engine import Config, open_run, parse_config, train
 from pinn.engine.configuration.until import Happened, Passed, Plateau, parse_until
 
 MakeConfig = Callable[..., Config]

@@ -8,8 +8,7 @@ from itertools import product
 from math import factorial, prod
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pinn.engine.derivatives.jets import Jets, MultiIndex, jets
 

@@ -12,31 +12,28 @@ import pytest
 import torch
 from attrs import evolve, frozen
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pinn.core import (
     Box,
     Condition,
-    Config,
     ConfigError,
     Measurements,
     PinnError,
     Problem,
     Unknown,
     offered,
-    open_run,
     option,
-    train,
 )
 from pinn.core.records import Records
-from pinn.engine.cli import _commands
+from pinn.engine import Config, open_run, train
+from pinn.engine.cli import commands
 from pinn.engine.derivatives.residuals import exact_residuals, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
-from pinn.engine.reporting.figures import unknowns
-from pinn.engine.training.build import prepare
+from pinn.engine.reporting.figures import unknown_curves
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.run import prepare
 from pinn.engine.training.sampling import draw_points
 
 MakeConfig = Callable[..., Config]
@@ -136,7 +133,9 @@ def test_their_gradient_is_that_of_the_loss(make_config: MakeConfig) -> None:
     made = config(make_config)
     made = evolve(made, run=evolve(made.run, precision="float64"))
     module, objective, _ = prepare(made)
-    points = draw_points(made, torch.float64, torch.device("cpu"))
+    points = draw_points(
+        made.problem, made.points, made.run.seed, torch.zeros((), dtype=torch.float64)
+    )
     weights = torch.ones(1, len(points.interior), dtype=torch.float64)
     evaluation = objective.evaluate(objective.parameters, points, weights)
     gradient = dict(zip(objective.parameter_names, evaluation.gradient, strict=True))
@@ -171,7 +170,7 @@ def test_they_begin_at_their_start_and_are_recorded_at_each_step(make_config: Ma
 def test_it_is_the_same_gradient(how: str, make_config: MakeConfig) -> None:
     made = config(make_config)
     module, objective, _ = prepare(made)
-    points = draw_points(made, torch.float32, torch.device("cpu"))
+    points = draw_points(made.problem, made.points, made.run.seed, torch.zeros(()))
     weights = torch.ones(1, len(points.interior))
     other = Objective(made.problem, module, made.weighting, {}, 20 if how == "in chunks" else 0)
     if how == "compiled":
@@ -195,7 +194,7 @@ def test_killed_and_continued_is_bitwise_the_same(
 def test_a_run_ends_with_what_it_found(make_config: MakeConfig, tmp_path: Path) -> None:
     file = tmp_path / "decay.toml"
     file.write_text(config(make_config).toml(), encoding="utf-8")
-    result = CliRunner().invoke(_commands, ["run", str(file)])
+    result = CliRunner().invoke(commands, ["run", str(file)])
     assert result.exit_code == 0, result.output
     final = open_run(tmp_path / "run").summary["final"]
     kappa, off = final["unknown.kappa"], 100 * final["unknown.kappa.error"]
@@ -204,7 +203,7 @@ def test_a_run_ends_with_what_it_found(make_config: MakeConfig, tmp_path: Path) 
 
 def test_their_course_is_drawn(make_config: MakeConfig) -> None:
     run = train(config(make_config))
-    *values, errors = unknowns(Records(run.path / "metrics.jsonl"))
+    *values, errors = unknown_curves(Records(run.path / "metrics.jsonl"))
     assert [plot.quantities for plot in values] == [{"unknown.c": "c"}, {"unknown.kappa": "kappa"}]
     assert errors.quantities == {"unknown.c.error": "c", "unknown.kappa.error": "kappa"}
     assert [plot.log for plot in (*values, errors)] == [False, False, True]
@@ -248,7 +247,7 @@ def test_the_loss_of_measurements_is_their_mean_square(
 ) -> None:
     made = config(make_config, columns=columns)
     module, objective, _ = prepare(made)
-    points = draw_points(made, torch.float32, torch.device("cpu"))
+    points = draw_points(made.problem, made.points, made.run.seed, torch.zeros(()))
     x, t, *values = points.conditions["data"].T
     places = torch.stack([x, t], 1).requires_grad_()
     u = module(places)[:, 0]
@@ -268,7 +267,7 @@ def test_measurements_have_a_factor_but_no_count_of_points(make_config: MakeConf
         points={"conditions": {"start": 7}},
         weighting={"factors": {"data": 10.0}},
     )
-    points = draw_points(made, torch.float32, torch.device("cpu"))
+    points = draw_points(made.problem, made.points, made.run.seed, torch.zeros(()))
     assert {name: len(p) for name, p in points.conditions.items()} == {"start": 7, "data": 150}
     module, objective, _ = prepare(made)
     plain = Objective(made.problem, module, made.weighting, {})

@@ -11,16 +11,17 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-from pinn.core import Analyzer, Config, PinnError, parse_config, train
+from pinn.core import Analyzer, PinnError
+from pinn.core.parts import Schedule
 from pinn.core.plots import Curves, Plot
 from pinn.core.records import Records
-from pinn.core.schedule import Schedule
 from pinn.core.view import View
-from pinn.engine.cli import _commands
+from pinn.engine import Config, parse_config, train
+from pinn.engine.cli import commands
 from pinn.engine.configuration.config import Observer
 from pinn.engine.reporting.comparison import NOT_REACHED, Compared, Comparison, drawn, labels, table
-from pinn.engine.reporting.content import chapters
-from pinn.engine.reporting.page import Gallery
+from pinn.engine.reporting.content import sections
+from pinn.engine.reporting.page import FigureFolder
 
 pytestmark = pytest.mark.draws
 
@@ -60,7 +61,7 @@ def make_runs(make_config: MakeConfig) -> MakeRuns:
             config = attrs.evolve(make_config(problem), observers=observers)
             records = Records(Path("/nowhere"))
             records.rows = rows
-            told = chapters(config, records)
+            told = sections(config, records)
             made.append(Compared(f"run {place + 1}", place, config, records, told))
         return made
 
@@ -90,14 +91,14 @@ def test_the_table_has_times_final_values_and_the_steps_of_events(make_runs: Mak
 def test_a_run_without_records_is_compared(make_runs: MakeRuns, tmp_path: Path) -> None:
     runs = make_runs([], FLAT)
     assert next(row.cells for row in table(runs)) == ["0", "10"]
-    assert [exhibit.name for exhibit in drawn(runs, Gallery(tmp_path))] == ["loss"]
-    assert list(drawn(runs[:1], Gallery(tmp_path))) == []
+    assert [exhibit.name for exhibit in drawn(runs, FigureFolder(tmp_path))] == ["loss"]
+    assert list(drawn(runs[:1], FigureFolder(tmp_path))) == []
 
 
 def test_each_kind_of_curves_is_one_figure_with_a_line_a_run(
     make_runs: MakeRuns, tmp_path: Path
 ) -> None:
-    exhibits = {e.name: e for e in drawn(make_runs(FLAT, HIGH, HIGH), Gallery(tmp_path))}
+    exhibits = {e.name: e for e in drawn(make_runs(FLAT, HIGH, HIGH), FigureFolder(tmp_path))}
     assert list(exhibits) == ["loss", "heights"]
     heights = exhibits["heights"]
     assert heights.title == "height in m: peak"  # the title of one run would not fit the others
@@ -159,7 +160,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_writes_a_page_figures_and_a_table(trained: Path, tmp_path: Path) -> None:
     page = tmp_path / "both.html"
     runs = [str(trained / "first"), str(trained / "second")]
-    found = CliRunner().invoke(_commands, ["compare", *runs, "-o", str(page)])
+    found = CliRunner().invoke(commands, ["compare", *runs, "-o", str(page)])
     assert (found.exit_code, found.stderr) == (0, "")
     head, steps, *_, wrote = found.stdout.splitlines()
     assert head.split() == ["first", "second"]
@@ -176,12 +177,12 @@ def test_a_page_without_suffix_gets_one_and_a_missing_run_is_one_line(
 ) -> None:
     runner = CliRunner()
     run = str(trained / "first")
-    found = runner.invoke(_commands, ["compare", run, "-o", str(tmp_path / "page")])
+    found = runner.invoke(commands, ["compare", run, "-o", str(tmp_path / "page")])
     assert found.exit_code == 0
     assert (tmp_path / "page.html").is_file()
     assert (tmp_path / "page").is_dir()
 
-    found = runner.invoke(_commands, ["compare", run, str(tmp_path / "none")])
+    found = runner.invoke(commands, ["compare", run, str(tmp_path / "none")])
     assert found.exit_code == 2
     assert found.stderr == (
         f"error: {tmp_path / 'none'}: is not a run directory: it has no pinn.toml\n"

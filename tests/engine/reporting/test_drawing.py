@@ -12,19 +12,28 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 
-from pinn.core.plots import Curves, Span
+from pinn.core.plots import Curves, Span, ordered_colour
 from pinn.core.records import Records
 from pinn.engine.reporting.curves import Line, draw_curves, lines, running_median
-from pinn.engine.reporting.drawing import DPI, Picture, picture
-from pinn.engine.reporting.figures import Solution, loss, solution_drawings, solutions
-from pinn.engine.reporting.theme import DARK, LIGHT, WIDTH, inline, sequential, stylesheet, theme
-from pinn.engine.reporting.ticks import log_ticks, number, shown, tick_labels
+from pinn.engine.reporting.figures import Solution, loss_curves, solution_drawings, solutions
+from pinn.engine.reporting.page import DPI, Picture, picture
+from pinn.engine.reporting.theme import (
+    DARK,
+    LIGHT,
+    WIDTH,
+    inline,
+    log_ticks,
+    number,
+    shown,
+    stylesheet,
+    theme,
+    tick_labels,
+)
 
 pytestmark = pytest.mark.draws
 
@@ -113,7 +122,7 @@ def test_noisy_curves_are_dots_under_their_median(figure: Figure) -> None:
 def test_ordered_curves_are_coloured_in_order(figure: Figure) -> None:
     draw_curves(figure, curves("a", "b", "c", ordered=True), growing())
     colours = [line.get_color() for line in figure.axes[0].lines]
-    assert colours == [sequential(i, 3) for i in range(3)]
+    assert colours == [ordered_colour(i, 3) for i in range(3)]
     assert len(set(colours)) == 3
 
 
@@ -126,9 +135,9 @@ def test_limits_are_kept_clear_of_the_edge(figure: Figure) -> None:
 
 def test_the_loss_shows_its_terms_where_there_are_several() -> None:
     one = records(**{"loss": {1: 1.0}, "loss.unweighted": {1: 2.0}, "loss.pde": {1: 1.0}})
-    assert list(loss(one).quantities) == ["loss.unweighted", "loss"]
+    assert list(loss_curves(one).quantities) == ["loss.unweighted", "loss"]
     one.rows[0]["loss.walls"] = 0.5
-    assert list(loss(one).quantities)[2:] == ["loss.pde", "loss.walls"]
+    assert list(loss_curves(one).quantities)[2:] == ["loss.pde", "loss.walls"]
 
 
 # layout

@@ -14,15 +14,17 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-from pinn.core import Analyzer, Config, TrainingError, train
+from pinn.core import Analyzer, TrainingError
+from pinn.core.parts import Schedule
 from pinn.core.plots import Curves, Drawing, Plot, Span
 from pinn.core.records import Records
-from pinn.core.schedule import Schedule
 from pinn.core.view import View
-from pinn.engine.cli import _commands
+from pinn.engine import Config, train
+from pinn.engine.cli import commands
 from pinn.engine.configuration.config import Observer
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.reporting.report import report, write_report
+from pinn.engine.reporting.report import draw_report, write_report
+from pinn.engine.training.environment import environment
 
 pytestmark = pytest.mark.draws
 
@@ -136,7 +138,7 @@ def make_run(make_config: MakeConfig) -> MakeRun:
         config = attrs.evolve(make_config(problem or {"name": "helmholtz"}), observers=observers)
         directory = RunDirectory(config.directory)
         with directory.locked():
-            directory.claim(config, "CPU")
+            directory.describe(config, environment("CPU", config.parts))
         records = Records(directory.metrics)
         for step in range(10, 130, 10):
             row = {"loss": 2.0 / step, "loss.unweighted": 1.0 / step, "speed": 0.25 * step}
@@ -168,7 +170,7 @@ def test_the_command_writes_the_same_report_again(make_config: MakeConfig) -> No
     before = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
-    found = CliRunner().invoke(_commands, ["report", str(run.path)])
+    found = CliRunner().invoke(commands, ["report", str(run.path)])
     assert (found.exit_code, found.stderr) == (0, "")
     assert str(files[0]) in found.stdout
     assert [path.read_bytes() for path in files] == before
@@ -179,7 +181,7 @@ def test_the_command_writes_the_same_report_again(make_config: MakeConfig) -> No
 
 
 def test_an_analyzer_has_its_section_its_figures_and_its_final_value(make_run: MakeRun) -> None:
-    page = read(write_report(*make_run(Speedometer())))
+    page = read(draw_report(*make_run(Speedometer())))
     assert "How fast it goes, & how <far>." in page.text
     assert "Further down" not in page.text
     assert "Speed & <more>" in page.text
@@ -190,7 +192,7 @@ def test_an_analyzer_has_its_section_its_figures_and_its_final_value(make_run: M
 
 
 def test_spans_are_told_and_shaded_in_every_figure_over_the_steps(make_run: MakeRun) -> None:
-    page = write_report(*make_run(Speedometer()))
+    page = draw_report(*make_run(Speedometer()))
     assert "slow 0 40 fast 40 120" in read(page).text
     figures = page.read_text(encoding="utf-8").split("<figure")[1:]
     shaded = ["var(--shade1)" in figure for figure in figures]
@@ -199,7 +201,7 @@ def test_spans_are_told_and_shaded_in_every_figure_over_the_steps(make_run: Make
 
 def test_a_plugin_that_fails_costs_one_line_a_fault(make_run: MakeRun) -> None:
     directory, config, records = make_run(Broken(), Speedometer())
-    page = read(write_report(directory, config, records))
+    page = read(draw_report(directory, config, records))
     assert "Not shown: figures(): ValueError: no <figure> today" in page.text
     assert "Not shown: spans(): KeyError: 'begin'" in page.text
     assert "Not shown: figure 'torn': AttributeError: " in page.text
@@ -213,7 +215,7 @@ def test_a_plugin_that_fails_costs_one_line_a_fault(make_run: MakeRun) -> None:
 def test_a_run_without_records_has_a_report(make_run: MakeRun) -> None:
     directory, _, _ = make_run()
     directory.metrics.unlink()
-    page = read(report(directory.path))
+    page = read(write_report(directory.path))
     assert page.elements.count("figure") == 0
     assert "This run is not complete: step 0 of 5." in page.text
 
@@ -222,7 +224,7 @@ def test_a_run_without_records_has_a_report(make_run: MakeRun) -> None:
 def test_a_file_that_is_not_what_was_written_is_a_clear_error(make_run: MakeRun, name: str) -> None:
     directory, _, _ = make_run()
     (directory.path / name).write_bytes(b"not")
-    found = CliRunner().invoke(_commands, ["report", str(directory.path)])
+    found = CliRunner().invoke(commands, ["report", str(directory.path)])
     assert found.exit_code == 2
     assert found.stderr.startswith(f"error: {directory.path / name}: cannot be read: ")
     assert len(found.stderr.splitlines()) == 1
@@ -231,12 +233,12 @@ def test_a_file_that_is_not_what_was_written_is_a_clear_error(make_run: MakeRun,
 def test_what_is_no_run_or_lacks_its_plugin_is_a_clear_error(
     tmp_path: Path, make_run: MakeRun
 ) -> None:
-    found = CliRunner().invoke(_commands, ["report", str(tmp_path / "nothing")])
+    found = CliRunner().invoke(commands, ["report", str(tmp_path / "nothing")])
     assert found.exit_code == 2
     assert found.stderr.startswith(f"error: {tmp_path / 'nothing'}: is not a run directory")
 
     directory, _, _ = make_run(Speedometer())  # which is not installed
-    found = CliRunner().invoke(_commands, ["report", str(directory.path)])
+    found = CliRunner().invoke(commands, ["report", str(directory.path)])
     assert found.exit_code == 2
     assert "no analyzer is called 'speedometer'" in found.stderr
 
@@ -245,14 +247,14 @@ def test_figures_that_cannot_be_written_are_an_error(make_run: MakeRun) -> None:
     directory, config, records = make_run(Speedometer())
     directory.figures.write_text("in the way")
     with pytest.raises(TrainingError, match=re.escape(f"{directory.figures}: cannot be written")):
-        write_report(directory, config, records)
+        draw_report(directory, config, records)
 
 
 def test_the_summary_gives_the_times(make_run: MakeRun) -> None:
     directory, config, records = make_run(Speedometer())
     seconds = {"training": 8.0, "speedometer": 2.0}
     directory.summary.write_text(json.dumps({"complete": True, "seconds": seconds}))
-    page = read(write_report(directory, config, records))
+    page = read(draw_report(directory, config, records))
     assert "run time 10 s" in page.text
     assert "speedometer 2 25.0 %" in page.text
     assert "not complete" not in page.text

@@ -15,17 +15,17 @@ import pytest
 import torch
 
 from pinn.core import TrainingError
+from pinn.core.files import write_atomically as write
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training import checkpoint as checkpoints
 from pinn.engine.training.checkpoint import (
     MAGIC,
     CorruptCheckpoint,
-    latest,
     newest_first,
+    newest_whole,
     read,
     save,
 )
-from pinn.engine.training.checkpoint import write_atomically as write
 
 
 def state(step: int) -> dict[str, Any]:
@@ -201,12 +201,12 @@ def test_the_one_before_is_used_and_said(tmp_path: Path, damage: Callable[[Path]
     for step in (1, 2):
         save(directory.checkpoints, step, state(step), best=False)
     damage(directory.checkpoints / "step-000000002.pt")
-    found, notes = directory.newest_state()
+    found, notes = newest_whole(directory.checkpoints)
     assert found is not None
     assert found["step"] == 1
     assert notes == ["step-000000002.pt is corrupt: continuing from step-000000001.pt"]
     assert names(directory.checkpoints) == ["step-000000001.pt", "step-000000002.corrupt"]
-    again, notes = directory.newest_state()
+    again, notes = newest_whole(directory.checkpoints)
     assert again is not None
     assert notes == []
 
@@ -218,12 +218,12 @@ def test_none_is_whole(tmp_path: Path) -> None:
         save(directory.checkpoints, step, state(step), best=False)
         cut(directory.checkpoints / f"step-00000000{step}.pt")
     with pytest.raises(TrainingError, match=r"no checkpoint is whole; delete .* to start again"):
-        directory.newest_state()
+        newest_whole(directory.checkpoints)
     assert len(names(directory.checkpoints)) == 2
 
 
 def test_none_was_saved(tmp_path: Path) -> None:
-    assert RunDirectory(tmp_path).newest_state() == (None, [])
+    assert newest_whole(RunDirectory(tmp_path).checkpoints) == (None, [])
 
 
 # somebody else's checkpoint
@@ -249,8 +249,8 @@ def test_opening_a_checkpoint_runs_no_code(tmp_path: Path, dump: Callable[..., N
     with pytest.raises(CorruptCheckpoint, match="does not hold what a checkpoint holds"):
         read(path)
     assert not (tmp_path / "boom").exists()
-    ((_, found),) = latest(tmp_path)
-    assert isinstance(found, CorruptCheckpoint)
+    with pytest.raises(TrainingError, match="no checkpoint is whole"):
+        newest_whole(tmp_path)
 
 
 def test_the_bomb_would_go_off(tmp_path: Path) -> None:

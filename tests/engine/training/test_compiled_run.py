@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pinn.core import load_config, train
+from pinn.engine import load_config, train
 
 ROOT = Path(__file__).parents[3]
 

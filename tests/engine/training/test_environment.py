@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pinn.core import Config, PinnError, train
-from pinn.core.registry import offered
+from pinn.core import PinnError
+from pinn.core.discovery import offered
+from pinn.engine import Config, train
 
 MakeConfig = Callable[..., Config]
 

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 from attrs import evolve, frozen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from pinn.core import PinnError, Weighting
+from pinn.core.domain import PointSet
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.objective import Evaluation
-from pinn.engine.training.sampling import PointSet
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 

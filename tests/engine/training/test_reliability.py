@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import torch
 
-from pinn.core import open_run
+from pinn.engine import open_run
 from pinn.engine.training.checkpoint import newest_first, read
 
 PINN = Path(sys.executable).with_name("pinn")

@@ -14,15 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from pinn.core import (
-    Config,
-    PinnError,
-    Run,
-    TrainingError,
-    load_config,
-    open_run,
-    train,
-)
+from pinn.core import PinnError, TrainingError
+from pinn.engine import Config, Run, load_config, open_run, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
 

@@ -11,15 +11,17 @@ import pytest
 import torch
 from attrs import frozen
 
-from pinn.core import Box, Condition, Config, PinnError, Problem, Sampler
-from pinn.engine.training.sampling import PointSet, draw_points, redraw_interior
+from pinn.core import Box, Condition, PinnError, Problem, Sampler
+from pinn.core.domain import PointSet
+from pinn.engine import Config
+from pinn.engine.training.sampling import draw_points, redraw_interior
 
 MakeConfig = Callable[..., Config]
-CPU = torch.device("cpu")
 
 
 def drawn(config: Config) -> PointSet:
-    return draw_points(config, torch.float64, CPU)
+    like = torch.zeros((), dtype=torch.float64)
+    return draw_points(config.problem, config.points, config.run.seed, like)
 
 
 @frozen
@@ -111,12 +113,17 @@ def test_streams_are_independent(config: Config) -> None:
 def test_redrawn_points_are_new_and_repeatable(config: Config) -> None:
     first = drawn(config).interior
     residuals = torch.ones(1, len(first))
-    second, third = (redraw_interior(config, draw, first, residuals) for draw in (1, 2))
+
+    def redrawn(draw: int) -> torch.Tensor:
+        sampler, domain = config.points.sampler, config.problem.domain
+        return redraw_interior(sampler, domain, config.run.seed, draw, first, residuals)
+
+    second, third = redrawn(1), redrawn(2)
     assert second.shape == first.shape
     assert second.dtype is first.dtype
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
-    assert torch.equal(second, redraw_interior(config, 1, first, residuals))
+    assert torch.equal(second, redrawn(1))
 
 
 def test_drawing_leaves_the_global_generators_alone(config: Config) -> None:
@@ -150,4 +157,5 @@ def test_a_grid_names_a_count_that_works(make_config: MakeConfig) -> None:
 
 
 def test_number_format(config: Config) -> None:
-    assert draw_points(config, torch.float32, CPU).interior.dtype is torch.float32
+    points = draw_points(config.problem, config.points, config.run.seed, torch.zeros(()))
+    assert points.interior.dtype is torch.float32

@@ -17,18 +17,10 @@ from attrs import evolve, frozen
 from click.testing import CliRunner
 from PIL import Image
 
-from pinn.core import (
-    Analyzer,
-    Config,
-    Curves,
-    PinnError,
-    Schedule,
-    TrainingError,
-    open_run,
-    train,
-)
+from pinn.core import Analyzer, Curves, PinnError, Schedule, TrainingError
 from pinn.core.records import Records
-from pinn.engine.cli import _commands
+from pinn.engine import Config, open_run, train
+from pinn.engine.cli import commands
 from pinn.engine.training import tensorboard
 from pinn.engine.training.run import Run
 from pinn.engine.training.tensorboard import TensorBoard
@@ -275,7 +267,7 @@ def test_the_message_on_the_command_line_names_the_file(tmp_path: Path) -> None:
         "[run]\ntensorboard = true\n[problem]\nname = 'burgers'\n"
         "[[optimizers]]\nname = 'adam'\nsteps = 1\n"
     )
-    found = CliRunner().invoke(_commands, ["run", str(file)])
+    found = CliRunner().invoke(commands, ["run", str(file)])
     assert found.exit_code == 2
     assert found.stderr.startswith(f"error: {file}: [run] tensorboard = true needs the package")
 

@@ -16,27 +16,13 @@ from attrs import frozen
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from pinn.core import (
-    Analyzer,
-    Box,
-    Condition,
-    ConfigError,
-    PinnError,
-    Problem,
-    View,
-    Watcher,
-    offered,
-    open_run,
-    parse_config,
-    train,
-    watch,
-)
+from pinn.core import Analyzer, Box, Condition, ConfigError, PinnError, Problem, View, offered
 from pinn.core.randomness import global_state
-from pinn.engine.cli import _commands
+from pinn.engine import Watcher, open_run, parse_config, train, watch, write_report
+from pinn.engine.cli import commands
 from pinn.engine.reporting.comparison import compare
-from pinn.engine.reporting.report import report
-from pinn.engine.training.build import prepare
-from pinn.engine.training.progress import Silent
+from pinn.engine.training.progress import Reporter
+from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
 from pinn.engine.watching.losses import rows
 
@@ -143,7 +129,7 @@ def summary(directory: Path) -> dict[str, Any]:
     return found
 
 
-class Notes(Silent):
+class Notes(Reporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.steps: list[int] = []
@@ -177,7 +163,7 @@ def test_a_watched_loop_records_what_a_run_of_the_same_records(
     with offered(Heat):
         config = parse_config(table)
         module, objective, _ = prepare(config)
-        points = initial_state(config, module, objective).points
+        points = initial_state(config, module, len(objective.equations.names)).points
         run = train(config)
     own = Loop(module, points.interior, points.conditions["initial"], rba=weighting == "rba")
     own.weights = own.weights.double()
@@ -586,7 +572,7 @@ def test_a_killed_loop_can_still_be_reported(tmp_path: Path) -> None:
     watcher = own.watched(tmp_path)
     for _ in range(4):
         watcher.step(*own.step())
-    assert report(tmp_path).read_text(encoding="utf-8").count("trained elsewhere") == 1
+    assert write_report(tmp_path).read_text(encoding="utf-8").count("trained elsewhere") == 1
     with pytest.raises(PinnError, match="another run is training in this directory"):
         own.watched(tmp_path, start=4)
     watcher.close()
@@ -689,7 +675,7 @@ def test_commands_take_a_watched_loop_like_a_run(tmp_path: Path, make_config: An
     assert "my heat; trained by torch; Adam" in (tmp_path / "both.html").read_text(encoding="utf-8")
 
     def pinn(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(_commands, list(words))
+        result = CliRunner().invoke(commands, list(words))
         return result.exit_code, result.output
 
     assert pinn("report", str(bare))[0] == 0

@@ -17,9 +17,12 @@ from click.testing import CliRunner
 
 import pinn.core as pinn_core
 from pinn import testing
-from pinn.core import PinnError, load_config, offered, train
-from pinn.core.registry import KINDS, Origin, load
-from pinn.engine.cli import _commands
+from pinn.core import PinnError, offered
+from pinn.core.discovery import load
+from pinn.core.kinds import KINDS
+from pinn.core.registry import Origin
+from pinn.engine import load_config, train
+from pinn.engine.cli import commands
 from pinn.plugins.commands import scaffold
 from pinn.plugins.commands.scaffold import new_package
 
@@ -63,7 +66,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], type[An
 
 
 def pinn(*words: str) -> Any:
-    result = CliRunner().invoke(_commands, list(words))
+    result = CliRunner().invoke(commands, list(words))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -98,7 +101,7 @@ def test_a_package_trains_through_its_configuration(
     tmp_path: Path,
 ) -> None:
     cls = plugin(packages[kind])
-    assert issubclass(cls, KINDS[kind])
+    assert issubclass(cls, KINDS[kind].base)
     assert all(field.metadata["help"] for field in attrs.fields(cls))
     with offered(cls):
         overrides = [*FEW_STEPS, "points.redraw=2", f"run.directory={tmp_path / 'run'}"]
@@ -219,7 +222,7 @@ def test_a_class_does_not_take_the_name_of_what_its_module_uses(
 ) -> None:
     cls = plugin(new_package(kind, name, tmp_path / name))
     assert cls.name == name
-    assert issubclass(cls, KINDS[kind])
+    assert issubclass(cls, KINDS[kind].base)
     with offered(cls):
         train_nothing = load_config(tmp_path / name / "pinn.toml", FEW_STEPS)
     assert name in train_nothing.toml()

@@ -8,11 +8,19 @@ from typing import Any, Literal
 import attrs
 import pytest
 from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pinn.core.options import above, at_least, between, choice, option
-from pinn.core.structure import Faults, structure, unstructure
+from pinn.core.options import (
+    Faults,
+    above,
+    at_least,
+    between,
+    choice,
+    option,
+    refusal,
+    structure,
+    unstructure,
+)
 
 
 @frozen
@@ -61,7 +69,7 @@ class Outer:
 def faults(table: dict[str, Any], cls: type[Any] = Sample) -> dict[str, str]:
     with pytest.raises(Faults) as caught:
         structure(table, cls)
-    return dict(caught.value.faults)
+    return {path: refusal(error) or str(error) for path, error in caught.value.faults}
 
 
 @pytest.mark.parametrize(

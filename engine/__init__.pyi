@@ -1,0 +1,13 @@
+from .configuration.config import Config as Config
+from .configuration.reader import (
+    load_config as load_config,
+    parse_config as parse_config,
+    parse_problem as parse_problem,
+)
+from .reporting.comparison import Comparison as Comparison, compare as compare
+from .reporting.report import write_report as write_report
+from .training.evaluation import reference_solution as reference_solution
+from .training.progress import Reporter as Reporter, for_terminal as for_terminal
+from .training.run import Run as Run, open_run as open_run, prepare as prepare, train as train
+from .watching.watch import watch as watch
+from .watching.watcher import Watcher as Watcher

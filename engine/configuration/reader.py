@@ -1,0 +1,343 @@
+"""From tables to a configuration, strictly: every fault is found, and told by section and key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli
+from attrs import fields
+
+from pinn.core.blame import explained, suffix
+from pinn.core.discovery import registry
+from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of
+from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
+from pinn.core.options import Faults, options, refusal, structure
+from pinn.core.parts import Analyzer
+from pinn.core.problem import Condition, Measurements, Problem
+from pinn.engine.configuration.config import (
+    WATCHED,
+    Collocation,
+    Config,
+    Observer,
+    RunOptions,
+    Stage,
+)
+from pinn.engine.configuration.overrides import override
+from pinn.engine.configuration.until import Until, parse_until
+
+SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
+DEFAULTS = {"network": "mlp", "sampler": "lhs", "weighting": "vanilla"}
+"""Which part of a kind is meant where none is named."""
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a configuration file.
+
+    Args:
+        path: a TOML file.
+        overrides: "section.key=value" as on the command line.
+
+    Raises:
+        PinnError: the file cannot be read.
+        ConfigError: everything that is wrong in it, one line each.
+    """
+    path = Path(path)
+    try:
+        table = tomli.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise PinnError(f"{path}: there is no such file; `pinn init` writes one") from None
+    except OSError as error:
+        raise PinnError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PinnError(f"{path}: is not a UTF-8 text file ({error.reason})") from None
+    except tomli.TOMLDecodeError as error:
+        raise PinnError(f"{path}: is not valid TOML: {error}") from None
+    run = table.setdefault("run", {})
+    if isinstance(run, dict) and (path.parent / "environment.json").exists():
+        run["directory"] = str(path.parent)  # the file of a run that was moved
+    elif isinstance(run, dict):
+        run.setdefault("directory", f"runs/{path.stem}")
+    for text in overrides:
+        override(table, text)
+    return parse_config(table, str(path))
+
+
+def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Config:
+    """The configuration that TOML tables describe; `source` names them in messages.
+
+    Raises:
+        PinnError: they describe a loop that was only watched.
+        ConfigError: everything that is wrong, one line each.
+    """
+    if WATCHED in table:
+        raise PinnError(
+            f"{source}: describes a loop that was trained elsewhere and watched, so that it cannot be "
+            "trained here; `pinn report` and `pinn compare` show its directory"
+        )
+    return _Reader(table, source).read()
+
+
+def parse_analyzers(
+    tables: Sequence[Mapping[str, Any]], source: str = "analyzers"
+) -> tuple[Observer, ...]:
+    """The analyzers that `[[analyzers]]` tables describe.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    reader = _Reader({"analyzers": list(tables)}, source)
+    observers = reader.observers()
+    reader.check()
+    assert observers is not None
+    return observers
+
+
+def parse_problem(name: str, options: Sequence[str] = ()) -> Problem:
+    """The problem called `name`; `options` are "key=value".
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    table: dict[str, Any] = {"problem": {"name": name}}
+    for option_text in options:
+        key, equals, _ = option_text.partition("=")
+        if not equals or not key.strip() or "." in key:
+            raise PinnError(f"--set {option_text}: expected key=value, as in hard=true")
+        override(table, f"problem.{option_text}")
+    reader = _Reader(table, "problem")
+    problem, _ = reader.part("problem")
+    if reader.faults:
+        raise ConfigError("problem", reader.faults)
+    assert isinstance(problem, Problem)
+    return problem
+
+
+def fault_lines(where: str, error: Faults) -> list[str]:
+    """Each fault of a table as a line that begins with its section, `where`, and its key."""
+    return [
+        f"{where} {path}".rstrip() + f": {refusal(fault) or explained(fault)}"
+        for path, fault in error.faults
+    ]
+
+
+class _Reader:
+    """Reads every section, collecting the faults of all."""
+
+    def __init__(self, table: Mapping[str, Any], source: str) -> None:
+        self.table = table
+        self.source = source
+        self.faults: list[str] = []
+        self.part_missing = False
+
+    def read(self) -> Config:
+        self.check_sections()
+        run = self.options("[run]", self.section("run"), RunOptions)
+        problem, _ = self.part("problem")
+        network, _ = self.part("network")
+        sampler, points = self.part("sampler")
+        weighting, weights = self.part("weighting")
+        stages = self.parts("optimizer")
+        observers = self.observers()
+        untils: list[Until | None] = []
+        if observers is not None:
+            events = [event for observer in observers for event in observer.analyzer.events]
+            untils = [
+                self.until(f"[[optimizers]] {i} until", options, events)
+                for i, (_, options) in enumerate(stages, 1)
+            ]
+        if not self.table.get("optimizers"):
+            self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
+        if not self.faults:
+            conditions = self.conditions(problem)
+            if conditions is not None:
+                self.check_counts(points, conditions)
+                self.check_factors(weights)
+        self.check()
+        return Config(
+            run=run,
+            problem=problem,
+            network=network,
+            points=Collocation(sampler, points),
+            weighting=weighting,
+            factors=weights.factors,
+            stages=tuple(Stage(*stage, u) for stage, u in zip(stages, untils, strict=True)),
+            observers=tuple(observers or ()),
+        )
+
+    def check(self) -> None:
+        """Raise what was found to be wrong."""
+        if self.part_missing:
+            self.faults += registry().suspects()
+        if self.faults:
+            raise ConfigError(self.source, self.faults)
+
+    def check_sections(self) -> None:
+        for key, value in self.table.items():
+            if key not in SECTIONS:
+                what = f"[{key}]: unknown section"
+                if not isinstance(value, dict | list):
+                    what = f"{key}: unknown section, or a key that stands above its [section]"
+                self.faults.append(f"{what}{nearest(key, SECTIONS)}; known are {one_of(SECTIONS)}")
+
+    def observers(self) -> tuple[Observer, ...] | None:
+        """None where one of them cannot be built."""
+        built = self.parts("analyzer")
+        found = tuple(Observer(a, o.schedule(a.schedule)) for a, o in built if a and o)
+        if len(found) < len(built):
+            return None
+        self.check_needs([observer.analyzer for observer in found])
+        return found
+
+    def section(self, key: str) -> dict[str, Any]:
+        table = self.table.get(key, {})
+        if isinstance(table, dict):
+            return table
+        self.faults.append(f"{key}: expected a table [{key}], found {table!r}")
+        return {}
+
+    def sections(self, key: str) -> list[dict[str, Any]]:
+        tables = self.table.get(key, [])
+        if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+            return tables
+        self.faults.append(f"{key}: expected tables [[{key}]], found {tables!r}")
+        return []
+
+    def part(self, kind: str) -> tuple[Any, Any]:
+        """The one part of this kind, and the options that every part of its kind has."""
+        of = KINDS[kind]
+        table = self.section(of.section)
+        if kind in DEFAULTS:
+            table = {of.key: DEFAULTS[kind], **table}
+        return self.built(f"[{of.section}]", table, of)
+
+    def parts(self, kind: str) -> list[tuple[Any, Any]]:
+        """The same for a kind of which there are several."""
+        of = KINDS[kind]
+        return [
+            self.built(f"[[{of.section}]] {place}", table, of)
+            for place, table in enumerate(self.sections(of.section), 1)
+        ]
+
+    def built(self, where: str, table: Mapping[str, Any], kind: Kind) -> tuple[Any, Any]:
+        name = table.get(kind.key)
+        if not isinstance(name, str):
+            what = "is missing" if name is None else f"expected a string, found {name!r}"
+            known = one_of(part.name for part in registry().parts(kind.name))
+            self.faults.append(f"{where} {kind.key}: {what}; there are {known}")
+            return None, None
+        try:
+            cls = registry().find(kind.name, name).cls
+        except PinnError as error:
+            self.faults.append(f"{where} {kind.key}: {error}")
+            self.part_missing = True
+            return None, None
+        own = {field.name for field in fields(cls)}
+        shared = {field.name for field in options(kind.options)} if kind.options else set()
+        known_keys = {kind.key} | own | shared
+        for unknown in sorted(table.keys() - known_keys):
+            self.faults.append(
+                f"{where} {unknown}: unknown key{nearest(unknown, known_keys)}; "
+                f"{name} knows {one_of(known_keys)}"
+            )
+        part = self.options(where, _only(table, own - shared - {kind.key}), cls)
+        if kind.options is None:
+            return part, None
+        return part, self.options(where, _only(table, shared), kind.options)
+
+    def options(self, where: str, table: Mapping[str, Any], cls: type[Any]) -> Any:
+        try:
+            return structure(table, cls)
+        except Faults as error:
+            self.faults += fault_lines(where, error)
+            return None
+
+    def check_needs(self, analyzers: Sequence[Analyzer]) -> None:
+        """Every analyzer stands once, behind those whose records it reads."""
+        before: list[str] = []
+        for place, analyzer in enumerate(analyzers, 1):
+            where = f"[[analyzers]] {place} {analyzer.name}"
+            if analyzer.name in before:
+                self.faults.append(f"{where}: stands there twice")
+            for needed in analyzer.needs:
+                if needed not in before:
+                    self.faults.append(
+                        f"{where}: reads what {needed!r} records: put [[analyzers]] "
+                        f'name = "{needed}" above it'
+                    )
+            before.append(analyzer.name)
+
+    def until(self, where: str, options: StageOptions | None, events: list[str]) -> Until | None:
+        if options is None or options.until is None:
+            return None
+        try:
+            return parse_until(options.until, options.patience, events)
+        except PinnError as error:
+            announced = registry().announcers(options.until)
+            add = (
+                f"; put [[analyzers]] name = {one_of(announced)} into the file" if announced else ""
+            )
+            self.faults.append(f"{where}: {error}{add}")
+            return None
+
+    def conditions(self, problem: Problem) -> dict[str, Condition] | None:
+        """Those that need points, by name; None where one of the problem's conditions is wrong."""
+        where = f"[problem] {problem.name}"
+        found: dict[str, Condition] = {}
+        measured: list[str] = []
+        try:
+            for condition in problem.conditions():
+                if condition.name in (*found, *measured):
+                    raise PinnError(f"two conditions are called {condition.name!r}")
+                if isinstance(condition, Measurements):
+                    condition.table(problem.domain)
+                    measured.append(condition.name)
+                    continue
+                if not condition.on:
+                    raise PinnError(f"condition {condition.name!r} is on no face")
+                found[condition.name] = condition
+                for face in condition.on:
+                    problem.domain.face(face)
+        except PinnError as error:
+            self.faults.append(f"{where}: {error}{suffix(Whence(problem, error))}")
+            return None
+        except Exception as error:  # whatever the problem does wrong
+            self.faults.append(f"{where}: its conditions fail: {explained(error, problem)}")
+            return None
+        return found
+
+    def check_counts(self, points: PointsOptions, conditions: Mapping[str, Condition]) -> None:
+        """Every condition has points, in number or by name."""
+        counts = points.conditions
+        if isinstance(counts, int):
+            counts = dict.fromkeys(conditions, counts)
+        else:
+            self.same_names("[points.conditions]", counts, conditions)
+        for name, count in counts.items():
+            if count < 1:
+                self.faults.append(
+                    f"[points] conditions: expected at least 1, found {count} ({name})"
+                )
+
+    def check_factors(self, weights: WeightingOptions) -> None:
+        for name, factor in weights.factors.items():
+            if factor < 0:
+                self.faults.append(
+                    f"[weighting.factors] {name}: expected at least 0, found {factor}"
+                )
+
+    def same_names(self, where: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+        for name in given:
+            if name not in expected:
+                self.faults.append(
+                    f"{where} {name}: no such condition{nearest(name, expected)}; "
+                    f"there are {one_of(expected)}"
+                )
+        for name in expected:
+            if name not in given:
+                self.faults.append(f"{where} {name}: is missing")
+
+
+def _only(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name in names}
