@@ -55,7 +55,7 @@ def registry() -> Registry:
 
 @cache
 def installed() -> Registry:
-    return load(installed_plugins(), os.environ.get(DISABLE, ""))
+    return load_plugins(installed_plugins(), os.environ.get(DISABLE, ""))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _kind(cls: Any) -> str:
     raise PinnError(f"{cls!r} is not a part: it is a subclass of none of {bases}")
 
 
-def load(entry_points: Iterable[tuple[EntryPoint, Origin]], disabled: str = "") -> Registry:
+def load_plugins(entry_points: Iterable[tuple[EntryPoint, Origin]], disabled: str = "") -> Registry:
     """Load each plugin by itself, so that a broken one is reported and the others still work."""
     everything = list(entry_points)
     off = [name.strip() for name in disabled.split(",") if name.strip()]

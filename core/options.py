@@ -236,5 +236,5 @@ def check_readable(annotation: Any) -> None:
 
 
 def type_name(annotation: Any) -> str:
-    """As it is written: `float`, `list[str]`, `float | None`."""
+    """A type as it is written: `float`, `list[str]`, `float | None`."""
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -50,7 +50,7 @@ class Sampler(ABC):
     def redraw(
         self, domain: Box, points: Points, residuals: Points, generator: np.random.Generator
     ) -> Points:
-        """As many points in place of `points`, whose residuals are (equations, points)."""
+        """Other points, as many, in place of `points`, whose residuals are (equations, points)."""
         return self.draw(domain, len(points), generator)
 
 

@@ -22,7 +22,7 @@ def numpy_generator(seed: int, name: str, *draw: int) -> np.random.Generator:
 
 
 def torch_generator(seed: int, name: str, *draw: int) -> torch.Generator:
-    """As `numpy_generator`, for torch, on the CPU."""
+    """The same stream as a generator of torch, on the CPU."""
     stream = numpy_generator(seed, name, *draw)
     return torch.Generator().manual_seed(int(stream.integers(2**63)))
 

@@ -27,7 +27,7 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[Record] = list(read(path)) if path.exists() else []
+        self.rows: list[Record] = list(read_rows(path)) if path.exists() else []
         self.unwritten = False
         self.listeners: list[Callable[[Record], None]] = []
         """Called with each line when it is written."""
@@ -87,7 +87,7 @@ class Records:
 
     @property
     def names(self) -> list[str]:
-        """Of the quantities that were recorded."""
+        """The names of the quantities that were recorded."""
         return sorted({name for row in self.rows for name in row} - {"step"})
 
     def last(self, name: str) -> Any:
@@ -143,7 +143,7 @@ def _measurements(steps: Sequence[int]) -> str:
     return f"{len(steps):,} measurements, at steps {first:,} to {others[-1]:,}"
 
 
-def read(path: Path) -> Iterator[Record]:
+def read_rows(path: Path) -> Iterator[Record]:
     """The complete lines of a metrics file; a line cut short by a crash is left out."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:

@@ -140,7 +140,7 @@ class Registry:
         return found
 
     def suspects(self) -> list[str]:
-        """Who may offer what is missing, one line each."""
+        """Plugins that may offer what is missing, one line each."""
         names = ", ".join(dict.fromkeys(origin.entry_point for origin in self.disabled))
         left_out = [f"may offer it, but is left out by {DISABLE}: {names}"] if names else []
         return [*(f"may offer it, but is broken: {b}" for b in self.broken), *left_out]

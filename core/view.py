@@ -62,7 +62,7 @@ class Losses(Protocol):
     def parameters(self) -> tuple[torch.nn.Parameter, ...]: ...
 
     def interior_residuals(self, parameters: Sequence[Tensor], points: Tensor) -> Tensor:
-        """(equations, n) at points (n, dimension)."""
+        """The residuals, (equations, n), at points (n, dimension)."""
 
     @property
     def batch_gradients(self) -> Callable[..., tuple[Tensor, ...]]:
@@ -130,7 +130,7 @@ class View:
 
     @cached_property
     def residuals(self) -> Tensor:
-        """(equations, points), of the current parameters."""
+        """The residuals of the current parameters, (equations, points)."""
         with torch.no_grad():
             found = self._objective.interior_residuals(
                 self._objective.parameters, self.points.interior
@@ -205,7 +205,7 @@ class View:
         return torch.autograd.grad(loss, wanted, materialize_grads=True)
 
     def _gradients(self, blocks: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        """Of blocks of point numbers: (some of the blocks, *shape), one tensor a parameter."""
+        """The gradients of blocks of point numbers: (some of the blocks, *shape), one a parameter."""
         parameters = tuple(self.parameters.values())
         points = self.points.interior
         for size in sorted({len(block) for block in blocks}, reverse=True):
@@ -215,7 +215,7 @@ class View:
                 yield self._objective.batch_gradients(parameters, points[group], weights)
 
     def _blocks_at_once(self, size: int) -> int:
-        """So many blocks of `size` points as a chunk of points and PIECE numbers allow."""
+        """The number of blocks of `size` points that a chunk of points and PIECE numbers allow."""
         of_gradients = PIECE // sum(p.numel() for p in self.parameters.values())
         chunk = self._objective.chunk
         return max(min(of_gradients, chunk // size if chunk else of_gradients), 1)

@@ -20,7 +20,7 @@ from pinn.core.kinds import KINDS
 from pinn.core.registry import Part
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import RunOptions
-from pinn.plugins.commands.parts import Row, rows
+from pinn.plugins.commands.parts import OptionRow, option_rows
 from pinn.testing.declaration import DECLARATION
 
 MARKER = re.compile(r"<!-- generated: (?P<what>\w+) ?(?P<of>[\w-]*) -->")
@@ -43,7 +43,7 @@ def parts(kind: str) -> str:
 def _part(part: Part) -> str:
     summary, *more = re.split(r"\n\n", cleandoc(part.cls.__doc__ or ""))
     measured = [_measured(part.cls.schedule)] if part.kind == "analyzer" else []
-    own = rows(part.cls)
+    own = option_rows(part.cls)
     table = options_table(own) if own else "It has no options of its own."
     module = f"`{part.cls.__module__}.{part.cls.__name__}`, {part.origin.distribution}"
     heading = f"## {part.name} {{ #{part.name} }}"
@@ -54,7 +54,7 @@ def _part(part: Part) -> str:
 
 def problem(name: str) -> str:
     """The options of one problem."""
-    return options_table(rows(registry().find("problem", name).cls))
+    return options_table(option_rows(registry().find("problem", name).cls))
 
 
 def _measured(schedule: Any) -> str:
@@ -67,14 +67,14 @@ def shared(kind: str) -> str:
     """The options that stand beside a part's own, for every part of a kind."""
     options = KINDS[kind].options
     assert options is not None
-    return options_table(rows(options))
+    return options_table(option_rows(options))
 
 
 def run(_: str) -> str:
-    return options_table(rows(RunOptions))
+    return options_table(option_rows(RunOptions))
 
 
-def options_table(options: list[Row]) -> str:
+def options_table(options: list[OptionRow]) -> str:
     lines = ["| option | type | default | |", "|---|---|---|---|"]
     for name, type_, default, help_text in options:
         shown = default if default in ("", "required") else f"`{default.replace(chr(39), chr(34))}`"

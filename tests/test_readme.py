@@ -12,7 +12,7 @@ import pytest
 import tomli
 
 from pinn.core import ConfigError
-from pinn.core.discovery import load, registry
+from pinn.core.discovery import load_plugins, registry
 from pinn.core.registry import Origin
 from pinn.engine import Config, parse_config, train
 from pinn.engine.configuration import reader
@@ -34,7 +34,7 @@ def heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / f"{module}.py").write_text(block("python", "class Heat"), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     origin = Origin(project["project"]["name"], project["project"]["version"], name)
-    own = load([(EntryPoint(name, module, "pinn"), origin)])
+    own = load_plugins([(EntryPoint(name, module, "pinn"), origin)])
     assert not own.broken
     both = type(own)({**registry().offers, **own.offers}, ())
     monkeypatch.setattr(reader, "registry", lambda: both)

@@ -64,7 +64,7 @@ class Observer:
     schedule: Schedule
 
     def table(self) -> dict[str, Any]:
-        """As it stands in `[[analyzers]]`, every default written out."""
+        """The analyzer as it stands in `[[analyzers]]`, every default written out."""
         return _named(self.analyzer) | unstructure(self.schedule)
 
 

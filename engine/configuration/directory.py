@@ -113,7 +113,7 @@ class RunDirectory:
 
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:
-    """Without what does not change the numbers."""
+    """The configuration without what does not change the numbers."""
     free = ("directory", "checkpoint", "tensorboard")
     run = {key: value for key, value in table.get("run", {}).items() if key not in free}
     return {**table, "run": run}

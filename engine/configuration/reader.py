@@ -29,7 +29,7 @@ from pinn.engine.configuration.until import Until, parse_until
 
 SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
 DEFAULTS = {"network": "mlp", "sampler": "lhs", "weighting": "vanilla"}
-"""Which part of a kind is meant where none is named."""
+"""The part of a kind that is meant where none is named."""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -182,7 +182,7 @@ class _Reader:
                 self.faults.append(f"{what}{nearest(key, SECTIONS)}; known are {one_of(SECTIONS)}")
 
     def observers(self) -> tuple[Observer, ...] | None:
-        """None where one of them cannot be built."""
+        """The analyzers and their schedules; None where one of them cannot be built."""
         built = self.parts("analyzer")
         found = tuple(Observer(a, o.schedule(a.schedule)) for a, o in built if a and o)
         if len(found) < len(built):
@@ -282,7 +282,7 @@ class _Reader:
             return None
 
     def conditions(self, problem: Problem) -> dict[str, Condition] | None:
-        """Those that need points, by name; None where one of the problem's conditions is wrong."""
+        """The conditions that need points, by name; None where one of the problem's is wrong."""
         where = f"[problem] {problem.name}"
         found: dict[str, Condition] = {}
         measured: list[str] = []

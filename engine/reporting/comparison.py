@@ -23,8 +23,8 @@ from pinn.engine.reporting.theme import shown
 
 NOT_REACHED = "not reached"
 TRAINING, PER_STEP = "seconds of training", "seconds per step"
-FEW = 2
-"""Runs whose noise is shown; that of more hides their medians."""
+NOISY_RUNS = 2
+"""The number of runs whose noise is shown; that of more hides their medians."""
 
 
 @frozen
@@ -176,7 +176,7 @@ def drawn(runs: Sequence[Compared], folder: FigureFolder) -> Iterator[DrawnFigur
             ylabel=first.ylabel,
             log=first.log,
             limits=first.limits,
-            noisy=first.noisy and len(lines) <= FEW,
+            noisy=first.noisy and len(lines) <= NOISY_RUNS,
         )
         draw = partial(draw_curves, curves=look, found=lines)
         yield folder.add(name, look.title, caption(first.caption, look.noisy), HEIGHT, draw)

@@ -22,7 +22,7 @@ HEIGHT = 2.1  # inches: curves without legend and labels
 ROW = 0.155  # inches: a line of text above them
 AXES_WIDTH = 2.6  # inches, at least: what span labels must fit into
 LABEL_ROWS = 3
-FEW = 25  # measurements that are marked one by one
+MARKED = 25  # measurements that are marked one by one
 DOTS = 800
 MEDIANS = 200
 WINDOW = 1.2
@@ -126,7 +126,7 @@ def _marked(values: NDArray[Any]) -> NDArray[np.bool_]:
     good = np.isfinite(values)
     padded = np.concatenate([[False], good, [False]])
     alone = good & ~padded[:-2] & ~padded[2:]
-    return good if good.sum() <= FEW else alone
+    return good if good.sum() <= MARKED else alone
 
 
 def _thinned(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

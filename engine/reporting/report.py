@@ -105,7 +105,7 @@ class RunFigures:
         return evolve(section, figures=figures, faults=faults)
 
     def figure(self, plot: Plot) -> DrawnFigure | None:
-        """None where nothing of it was recorded."""
+        """The figure that is declared; None where nothing of it was recorded."""
         add = partial(self.folder.add, plot.name, plot.title)
         if isinstance(plot, Drawing):
             draw = plot.draw

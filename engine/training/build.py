@@ -122,7 +122,7 @@ def number_format(precision: str) -> torch.dtype:
 
 
 def device_name(device: torch.device) -> str:
-    """For people: which GPU, or how many threads of the CPU."""
+    """The device as people know it: which GPU, or how many threads of the CPU."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":

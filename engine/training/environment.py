@@ -93,7 +93,7 @@ def edited(directory: RunDirectory, parts: Sequence[Any]) -> list[str]:
 
 
 def _file(cls: type[Any]) -> Path | None:
-    """None for a class of a notebook or of a test."""
+    """The file that a class is written in; None for one of a notebook or of a test."""
     try:
         file = inspect.getsourcefile(cls)
     except (OSError, TypeError):

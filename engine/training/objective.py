@@ -116,7 +116,7 @@ class Objective:
         return Evaluation(*loss(parameters, located, weights))
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
-        """(equations, points)"""
+        """The residuals of the equations, (equations, points)."""
         named = self._named(parameters)
         return self.equations(self._network(named), points, unknown_values(self.problem, named))
 
@@ -196,7 +196,7 @@ class Objective:
         return terms.detach(), gradient
 
     def _residuals_alone(self, parameters: Leaves, points: Tensor) -> Tensor:
-        """(equations, points), without what a gradient would need."""
+        """The residuals, (equations, points), without what a gradient would need."""
         with torch.no_grad():
             return self.interior_residuals(parameters, points)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,28 +31,45 @@ class Reporter:
         """Training ended, or failed."""
 
 
-class _Clock:
-    """Steps per second and the time that is left; the first step, which may compile, does not count."""
+class Paced(Reporter):
+    """Shows how far training is, every few seconds: its losses, its speed, the time that is left."""
 
-    def __init__(self, total: int) -> None:
+    seconds: ClassVar[float]
+
+    def begin(self, done: int, total: int) -> None:
         self.total = total
-        self._begin: tuple[float, int] | None = None
+        self._first: tuple[float, int] | None = None
+        self._next = time.monotonic() + self.seconds
 
-    def text(self, step: int) -> str:
+    def shorten(self, total: int) -> None:
+        self.total = total
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
+        speed = self._speed(step)
+        if time.monotonic() < self._next and step < self.total:
+            return
+        self.show(step, f"{_values(loss, shown)}  {speed}")
+        self._next = time.monotonic() + self.seconds
+
+    def show(self, step: int, text: str) -> None:
+        raise NotImplementedError
+
+    def _speed(self, step: int) -> str:
+        """Steps per second and the time left; the first step, which may compile, does not count."""
         now = time.monotonic()
-        if self._begin is None:
-            self._begin = now, step
-        begin, first = self._begin
+        if self._first is None:
+            self._first = now, step
+        begin, first = self._first
         if step == first or now == begin:
             return ""
         rate = (step - first) / (now - begin)
         return f"{rate:.1f} steps/s  {_duration((self.total - step) / rate)} left"
 
 
-class Bar(Reporter):
+class Bar(Paced):
     """A live progress bar, for terminals."""
 
-    INTERVAL = 0.2
+    seconds = 0.2
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -61,7 +78,7 @@ class Bar(Reporter):
     def begin(self, done: int, total: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._clock = _Clock(total)
+        super().begin(done, total)
         self._next = 0.0
         self._progress = Progress(
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
@@ -74,50 +91,33 @@ class Bar(Reporter):
         self._task: TaskID = self._progress.add_task("", total=total, completed=done, values="")
 
     def shorten(self, total: int) -> None:
-        self._clock.total = total
+        super().shorten(total)
         assert self._progress is not None
         self._progress.update(self._task, total=total)
 
     def note(self, text: str) -> None:
         (self._progress.console if self._progress else self._console).print(text, highlight=False)
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
-        speed = self._clock.text(step)
-        if time.monotonic() < self._next and step < self._clock.total:
-            return
+    def show(self, step: int, text: str) -> None:
         assert self._progress is not None
-        values = f"{_values(loss, shown)}  {speed}"
-        self._progress.update(self._task, completed=step, values=values, refresh=True)
-        self._next = time.monotonic() + self.INTERVAL
+        self._progress.update(self._task, completed=step, values=text, refresh=True)
 
     def end(self) -> None:
         if self._progress:
             self._progress.stop()
 
 
-class Lines(Reporter):
+class Lines(Paced):
     """A plain line every few seconds, for logs."""
 
-    INTERVAL = 5.0
-
-    def begin(self, done: int, total: int) -> None:
-        self._clock = _Clock(total)
-        self._next = time.monotonic() + self.INTERVAL
-
-    def shorten(self, total: int) -> None:
-        self._clock.total = total
+    seconds = 5.0
 
     def note(self, text: str) -> None:
         print(text, flush=True)
 
-    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
-        speed = self._clock.text(step)
-        if time.monotonic() < self._next and step < self._clock.total:
-            return
-        total = f"{self._clock.total:,}"
-        text = f"{step:>{len(total)},}/{total}  {_values(loss, shown)}  {speed}"
-        print(text.rstrip(), flush=True)
-        self._next = time.monotonic() + self.INTERVAL
+    def show(self, step: int, text: str) -> None:
+        total = f"{self.total:,}"
+        print(f"{step:>{len(total)},}/{total}  {text}".rstrip(), flush=True)
 
 
 def for_terminal() -> Reporter:

@@ -66,7 +66,7 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
 
 @contextmanager
 def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
-    """As `train`, but writes no results; the directory is held until the end of the block."""
+    """Train as `train` does, but write no results; the directory is held until the block ends."""
     directory = RunDirectory(config.directory)
     new_board = _tensorboard() if config.run.tensorboard else None
     with directory.locked(), _notes_for_warnings(reporter):
@@ -84,7 +84,8 @@ def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
 
 
 def _tensorboard() -> type[TensorBoard]:
-    """
+    """What writes for TensorBoard.
+
     Raises:
         PinnError: the package `tensorboard` is missing.
     """

@@ -26,7 +26,7 @@ class State:
     points: PointSet
     weights: Tensor
     memories: dict[str, Tensor]
-    """Of the analyzers that follow every step, by name."""
+    """What analyzers remember that follow every step, by name."""
     step: int = 0
     stage: int = 0
     stage_step: int = 0
@@ -85,7 +85,7 @@ class State:
 
 
 def initial_state(config: Config, module: torch.nn.Module, equations: int) -> State:
-    """Before the first step; `equations` is their number."""
+    """The state before the first step; `equations` is their number."""
     like = next(module.parameters())
     points = draw_points(config.problem, config.points, config.run.seed, like)
     return State(
@@ -98,13 +98,13 @@ def initial_state(config: Config, module: torch.nn.Module, equations: int) -> St
 
 
 def initial_memories(analyzers: Iterable[Analyzer], points: Tensor) -> dict[str, Tensor]:
-    """Of the analyzers that follow every step, of these points, by name."""
+    """What analyzers remember of these points that follow every step, by name."""
     begun = {analyzer.name: analyzer.start(points) for analyzer in analyzers}
     return {name: memory for name, memory in begun.items() if memory is not None}
 
 
 def initial_weights(weighting: Weighting, equations: int, interior: Tensor) -> Tensor:
-    """(equations, points)"""
+    """The weights of the equations at these points before the first step, (equations, points)."""
     weights = weighting.initial(len(interior))
     if not isinstance(weights, Tensor) or weights.shape[-1:] != (len(interior),):
         shape = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else repr(weights)
@@ -117,7 +117,7 @@ def initial_weights(weighting: Weighting, equations: int, interior: Tensor) -> T
 
 
 def build_optimizer(optimizer: Optimizer, module: torch.nn.Module) -> torch.optim.Optimizer:
-    """Of all parameters of the module that are trained."""
+    """The torch optimizer of all parameters of the module that are trained."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     built = optimizer.build(trained)
     if not isinstance(built, torch.optim.Optimizer):

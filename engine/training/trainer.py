@@ -48,7 +48,7 @@ class Trainer:
         self.directory = directory
         self.observing = observing
         self.evaluation: Evaluation | None = None
-        """Of the step that was made last in this process."""
+        """What the step saw that was made last in this process."""
         self._step_begins = False
         """Whether the optimizer has yet to ask for the loss where the step starts."""
 

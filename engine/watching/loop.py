@@ -87,7 +87,7 @@ class WatchedLoop:
     def view(
         self, step: int, optimizer: Optimizer, memories: Mapping[str, Tensor], records: Records
     ) -> View:
-        """Of the model as it is now."""
+        """What analyzers see of the model as it is now."""
         points = self.sources.current_points()
         return View(
             step=step,
@@ -104,7 +104,7 @@ class WatchedLoop:
         )
 
     def terms(self, view: View) -> dict[str, float]:
-        """Of the loss, at the parameters as they are now, and the sum of their squares unweighted.
+        """The terms of the loss at the parameters as they are now, and the sum of squares unweighted.
 
         {"loss": …, "loss.<equation>": …, "loss.conditions": …, "loss.unweighted": …}
         """

@@ -58,10 +58,10 @@ class PointLosses:
         leaf = points.detach().requires_grad_()
         with torch.enable_grad():
             found = self.function(leaf)
-        return rows(found, len(points), self.what)
+        return by_equation(found, len(points), self.what)
 
     def interior_residuals(self, parameters: Sequence[Tensor], points: Tensor) -> Tensor:
-        """(equations, points); only at the parameters that the module has.
+        """The residuals, (equations, points); only at the parameters that the module has.
 
         Raises:
             Unavailable: at others.
@@ -160,7 +160,7 @@ class PointLosses:
             )
 
 
-def rows(found: Any, count: int, what: str) -> dict[str, Tensor]:
+def by_equation(found: Any, count: int, what: str) -> dict[str, Tensor]:
     """{name: (n,)} of what a function returned for `count` points; columns (n, 1) are rows too.
 
     Raises:

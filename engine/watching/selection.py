@@ -64,7 +64,7 @@ def installed_ones(view: View, solution: KnownSolution) -> tuple[tuple[Observer,
 
 
 def _in_order(tables: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Those whose records others read come first."""
+    """The same, those whose records others read first."""
     given = {str(table.get("name")): table for table in tables}
     if len(given) < len(tables):
         return tables  # reading them says that one stands there twice

@@ -28,7 +28,7 @@ from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_predictions, write_summary
 from pinn.engine.training.state import initial_memories
 from pinn.engine.watching.loop import WatchedLoop
-from pinn.engine.watching.losses import rows
+from pinn.engine.watching.losses import by_equation
 
 
 class Watcher:
@@ -181,7 +181,7 @@ class Watcher:
             analyzers = (observer.analyzer for observer in self._watched.observers)
             memories.clear()
             memories.update(initial_memories(analyzers, points))
-        named = rows(residuals, len(points), "step(residuals)")
+        named = by_equation(residuals, len(points), "step(residuals)")
         self._observing.follow(torch.stack(list(named.values())).detach())
         self._mark += time.perf_counter() - begin
 
@@ -200,7 +200,7 @@ class Watcher:
         self._mark = time.perf_counter()
 
     def _observe_rest(self) -> None:
-        """Of the last step, what no schedule asked for."""
+        """Measure at the last step what no schedule asked for."""
         if not self.records.rows or self.records.rows[-1]["step"] < self.steps:
             self._observe(self._watched.observers)
             return
@@ -261,7 +261,7 @@ def _clear(directory: RunDirectory) -> None:
 
 
 def _comparable(watched: Watched) -> dict[str, Any]:
-    """Without what may change where a loop is resumed."""
+    """The description without what may change where a loop is resumed."""
     table = watched.table()
     free = ("device", "optimizer", "points", "steps", "framework")
     own = {key: value for key, value in table[WATCHED].items() if key not in free}

@@ -17,7 +17,7 @@ from pinn.core.kinds import KINDS
 from pinn.core.options import options, type_name
 from pinn.core.registry import Part
 
-Row = tuple[str, str, str, str]
+OptionRow = tuple[str, str, str, str]
 
 
 @click.command("list")
@@ -68,7 +68,7 @@ def description(part: Part) -> str:
 
 def _table(title: str, cls: type[Any], defaults: Mapping[str, Any] | None = None) -> str:
     """`defaults` of this part, where they differ from those of the class."""
-    found = rows(cls, defaults)
+    found = option_rows(cls, defaults)
     if not found:
         return ""
     widths = [max(len(row[i]) for row in found) for i in range(3)]
@@ -79,12 +79,12 @@ def _table(title: str, cls: type[Any], defaults: Mapping[str, Any] | None = None
     return "\n".join([title, *(line.rstrip() for line in lines)])
 
 
-def rows(cls: type[Any], defaults: Mapping[str, Any] | None = None) -> list[Row]:
+def option_rows(cls: type[Any], defaults: Mapping[str, Any] | None = None) -> list[OptionRow]:
     """Name, type, default and help of each option; `defaults` where they differ from the class."""
     return [_row(field, defaults or {}) for field in options(cls)]
 
 
-def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> Row:
+def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> OptionRow:
     default = defaults.get(field.name, field.default)
     if isinstance(default, tuple):
         default = list(default)

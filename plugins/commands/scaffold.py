@@ -74,7 +74,7 @@ def new_package(kind: str, name: str, folder: Path | None = None) -> Path:
 
 
 def _check(kind: str, name: str) -> None:
-    """That a part, its package and its module can have this name."""
+    """Refuse a name that a part, its package or its module cannot have."""
     if not NAME.fullmatch(name):
         raise PinnError(
             f"{name!r} cannot be a name: expected lower-case letters, digits and single hyphens, "

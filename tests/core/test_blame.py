@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from pinn.core import PinnError, TrainingError, discovery as registries
 from pinn.core.blame import culprit, explained, suffix
-from pinn.core.discovery import installed_plugins, load
+from pinn.core.discovery import installed_plugins, load_plugins
 from pinn.core.errors import Whence
 from pinn.core.registry import Origin
 from pinn.engine import Config, open_run, parse_config, train
@@ -230,7 +230,7 @@ def frail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("pinn_frail", "pinn_frail.parts"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     entry_point = EntryPoint("frail", "pinn_frail.parts", "pinn")
-    found = load([*installed_plugins(), (entry_point, ORIGIN)])
+    found = load_plugins([*installed_plugins(), (entry_point, ORIGIN)])
     assert found.broken == ()
     monkeypatch.setattr(registries, "installed", lambda: found)
     yield importlib.import_module("pinn_frail.parts")

@@ -27,7 +27,7 @@ from pinn.core import (
     hookimpl,
     option,
 )
-from pinn.core.discovery import load
+from pinn.core.discovery import load_plugins
 from pinn.core.registry import Origin
 from pinn.engine.cli import commands
 
@@ -271,7 +271,7 @@ BROKEN: dict[str, tuple[ModuleType | BaseException, list[str]]] = {
 def test_a_broken_plugin_is_named_and_the_others_work(
     content: ModuleType | BaseException, expected: list[str]
 ) -> None:
-    found = load([offer("bad", content), offer("good", GOOD)])
+    found = load_plugins([offer("bad", content), offer("good", GOOD)])
     assert [part.name for part in found.parts("problem")] == ["heat"]
     (broken,) = found.broken
     assert str(broken).startswith("plugin 'bad' of pinn-bad 1.2: ")
@@ -293,20 +293,20 @@ def test_the_line_of_the_plugin_is_said() -> None:
             return scope["names"]()
 
     origin = Origin("pinn-bad", "1.2", "bad")
-    (broken,) = load([(Fails(GOOD), origin)]).broken
+    (broken,) = load_plugins([(Fails(GOOD), origin)]).broken
     assert broken.cause.startswith("json.decoder.JSONDecodeError: Expecting value")
     assert broken.cause.endswith(" (a_plugin/problems.py:4)")
 
 
 def test_a_syntax_error_says_its_line() -> None:
     error = SyntaxError("invalid syntax", ("/somewhere/a_plugin/walls.py", 7, 1, "def", 7, 2))
-    (broken,) = load([offer("bad", error)]).broken
+    (broken,) = load_plugins([offer("bad", error)]).broken
     assert broken.cause == "SyntaxError: invalid syntax (walls.py:7)"
 
 
 def test_an_interrupt_while_a_plugin_loads_is_not_its_fault() -> None:
     with pytest.raises(KeyboardInterrupt):
-        load([offer("slow", KeyboardInterrupt())])
+        load_plugins([offer("slow", KeyboardInterrupt())])
 
 
 def test_an_error_that_cannot_even_be_shown_is_reported() -> None:
@@ -314,7 +314,7 @@ def test_an_error_that_cannot_even_be_shown_is_reported() -> None:
         def __str__(self) -> str:
             raise RuntimeError("no words")
 
-    (broken,) = load([offer("bad", Mute())]).broken
+    (broken,) = load_plugins([offer("bad", Mute())]).broken
     assert "Mute" in broken.cause
 
 
@@ -331,7 +331,7 @@ def test_an_error_that_cannot_even_be_shown_is_reported() -> None:
     ],
 )
 def test_options_that_a_file_can_hold_are_accepted(annotation: Any) -> None:
-    found = load([offer("good", module(pinn_problems=hook([wrong_option(annotation)])))])
+    found = load_plugins([offer("good", module(pinn_problems=hook([wrong_option(annotation)])))])
     assert found.broken == ()
     assert found.find("problem", "fine")
 
@@ -346,7 +346,7 @@ def test_an_option_named_as_one_that_every_part_of_its_kind_has() -> None:
         def measure(self, view: Any) -> dict[str, float]:
             return {}
 
-    (broken,) = load([offer("bad", module(pinn_analyzers=hook([Often])))]).broken
+    (broken,) = load_plugins([offer("bad", module(pinn_analyzers=hook([Often])))]).broken
     assert "the option 'every' has the name of an option that every analyzer has" in broken.cause
 
 
@@ -359,7 +359,7 @@ def test_events_and_needs_are_tuples() -> None:
         def measure(self, view: Any) -> dict[str, float]:
             return {}
 
-    (broken,) = load([offer("bad", module(pinn_analyzers=hook([Reads])))]).broken
+    (broken,) = load_plugins([offer("bad", module(pinn_analyzers=hook([Reads])))]).broken
     assert "needs = 'snr' is not a tuple: write ('snr',)" in broken.cause
 
 
@@ -392,7 +392,7 @@ NEXT = ">=9,<10"
 )
 def test_a_plugin_for_another_version_is_not_loaded(requirement: str, expected: str | None) -> None:
     origin = Origin("pinn-late", "3.0", "late", (requirement,))
-    found = load([(EntryPoint(GOOD), origin)])
+    found = load_plugins([(EntryPoint(GOOD), origin)])
     if expected is None:
         assert found.broken == ()
         assert found.find("problem", "heat")
@@ -406,7 +406,9 @@ def test_a_plugin_for_another_version_is_not_loaded(requirement: str, expected: 
 @pytest.mark.parametrize("base", [Network, Sampler, Weighting, Analyzer])
 def test_every_kind_is_checked_for_its_methods(base: type) -> None:
     incomplete = attrs.frozen(type("Incomplete", (base,), {"name": "incomplete"}))
-    found = load([offer("bad", module(**{f"pinn_{base.__name__.lower()}s": hook([incomplete])}))])
+    found = load_plugins(
+        [offer("bad", module(**{f"pinn_{base.__name__.lower()}s": hook([incomplete])}))]
+    )
     assert "Incomplete lacks " in str(found.broken[0])
 
 
@@ -416,10 +418,10 @@ def test_a_weighting_has_one_of_two_methods() -> None:
         attrs.frozen(type("Half", (Weighting,), half | dict.fromkeys(methods, half["initial"])))
         for methods in ((), ("update",), ("update_at",))
     )
-    found = load([offer("bad", module(pinn_weightings=hook([without])))])
+    found = load_plugins([offer("bad", module(pinn_weightings=hook([without])))])
     assert "Half lacks update or update_at" in str(found.broken[0])
     for cls in with_one:
-        assert not load([offer("good", module(pinn_weightings=hook([cls])))]).broken
+        assert not load_plugins([offer("good", module(pinn_weightings=hook([cls])))]).broken
 
 
 def test_a_plugin_may_offer_parts_of_several_kinds() -> None:
@@ -434,7 +436,7 @@ def test_a_plugin_may_offer_parts_of_several_kinds() -> None:
             return weights
 
     several = module(pinn_problems=hook([Heat]), pinn_weightings=hook((Still,)))
-    found = load([offer("several", several)])
+    found = load_plugins([offer("several", several)])
     assert [(part.kind, part.name) for part in found.parts()] == [
         ("problem", "heat"),
         ("weighting", "still"),
@@ -448,7 +450,8 @@ def test_a_helper_module_in_a_plugin_is_not_touched() -> None:
             raise AssertionError(f"{name} was asked for")
 
     assert (
-        load([offer("good", module(pinn_problems=hook([Heat]), torch=Shy("torch")))]).broken == ()
+        load_plugins([offer("good", module(pinn_problems=hook([Heat]), torch=Shy("torch")))]).broken
+        == ()
     )
 
 
@@ -456,7 +459,7 @@ TWO = [offer("first", GOOD), offer("second", module(pinn_problems=hook([OtherHea
 
 
 def test_two_plugins_with_one_name() -> None:
-    found = load(TWO)
+    found = load_plugins(TWO)
     with pytest.raises(PinnError) as caught:
         found.find("problem", "heat")
     for text in ("pinn-first 1.2", "'first'", "pinn-second 1.2", "PINN_DISABLE_PLUGINS=second"):
@@ -470,7 +473,7 @@ def test_two_plugins_with_one_name() -> None:
     ["second", "pinn-second", " second , first-other", "PINN_Second", "pinn.second", "Second"],
 )
 def test_a_disabled_plugin_is_not_there(name: str) -> None:
-    found = load(TWO, name)
+    found = load_plugins(TWO, name)
     assert found.find("problem", "heat").cls is Heat
     assert found.conflicts() == []
     assert [origin.entry_point for origin in found.disabled] == ["second"]
@@ -478,21 +481,21 @@ def test_a_disabled_plugin_is_not_there(name: str) -> None:
 
 
 def test_a_disabled_plugin_is_not_even_imported() -> None:
-    found = load([offer("bad", ImportError("never"))], "bad")
+    found = load_plugins([offer("bad", ImportError("never"))], "bad")
     assert found.broken == ()
     assert found.parts() == []
 
 
 def test_a_disabled_name_that_no_plugin_has_is_told() -> None:
-    found = load(TWO, "secnd,first")
+    found = load_plugins(TWO, "secnd,first")
     assert found.unmatched == (
         "PINN_DISABLE_PLUGINS: 'secnd' names no installed plugin (did you mean 'second'?)",
     )
-    assert load(TWO, " , ").unmatched == ()
+    assert load_plugins(TWO, " , ").unmatched == ()
 
 
 def test_the_spare_one_of_two_is_never_the_built_in() -> None:
-    found = load([offer("third", GOOD), offer("problems", GOOD, "pinn-dynamics")])
+    found = load_plugins([offer("third", GOOD), offer("problems", GOOD, "pinn-dynamics")])
     (conflict,) = found.conflicts()
     assert conflict.endswith("PINN_DISABLE_PLUGINS=third")
 
@@ -501,7 +504,7 @@ COMMAND = module(pinn_commands=hook([hello]))
 
 
 def test_two_plugins_with_one_command() -> None:
-    found = load([offer("first", COMMAND), offer("second", COMMAND)])
+    found = load_plugins([offer("first", COMMAND), offer("second", COMMAND)])
     (conflict,) = found.conflicts()
     for text in ("the command 'hello'", "pinn-first 1.2", "PINN_DISABLE_PLUGINS=second"):
         assert text in conflict
@@ -511,10 +514,12 @@ def test_two_plugins_with_one_command() -> None:
 
 
 def test_a_command_named_as_a_built_in_one() -> None:
-    found = load([offer("first", COMMAND)])
+    found = load_plugins([offer("first", COMMAND)])
     assert found.conflicts() == []
     entry_point, _ = offer("own", module(pinn_commands=hook([greet("hello", print)])))
-    found = load([offer("first", COMMAND), (entry_point, Origin("pinn-dynamics", "1.0", "own"))])
+    found = load_plugins(
+        [offer("first", COMMAND), (entry_point, Origin("pinn-dynamics", "1.0", "own"))]
+    )
     (conflict,) = found.conflicts()
     assert conflict.startswith(
         "the command 'hello' of pinn-first 1.2 has the name of a built-in command, which stays"
@@ -529,7 +534,7 @@ def test_one_name_of_two_kinds_is_no_conflict() -> None:
         def draw(self, domain: Any, count: int, generator: Any) -> Any:
             return generator.random((count, domain.dimension))
 
-    found = load([offer("a", GOOD), offer("b", module(pinn_samplers=hook([Namesake])))])
+    found = load_plugins([offer("a", GOOD), offer("b", module(pinn_samplers=hook([Namesake])))])
     assert found.conflicts() == []
     assert found.find("sampler", "heat").cls is Namesake
 

@@ -24,7 +24,7 @@ from pinn.engine.reporting.comparison import compare
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
-from pinn.engine.watching.losses import rows
+from pinn.engine.watching.losses import by_equation
 
 KAPPA = 0.1
 STEPS = 6
@@ -721,6 +721,10 @@ def test_a_description_that_was_changed_by_hand_is_read_strictly(tmp_path: Path)
 
 
 def test_rows_of_one_point_are_its_equations() -> None:
-    assert list(rows(torch.ones(3, 1), 1, "residuals")) == ["equation1", "equation2", "equation3"]
-    assert list(rows(torch.ones(3, 1), 3, "residuals")) == ["equation"]
-    assert rows(torch.ones(2, 3), 3, "residuals")["equation2"].shape == (3,)
+    assert list(by_equation(torch.ones(3, 1), 1, "residuals")) == [
+        "equation1",
+        "equation2",
+        "equation3",
+    ]
+    assert list(by_equation(torch.ones(3, 1), 3, "residuals")) == ["equation"]
+    assert by_equation(torch.ones(2, 3), 3, "residuals")["equation2"].shape == (3,)

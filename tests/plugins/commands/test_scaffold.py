@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import pinn.core as pinn_core
 from pinn import testing
 from pinn.core import PinnError, offered
-from pinn.core.discovery import load
+from pinn.core.discovery import load_plugins
 from pinn.core.kinds import KINDS
 from pinn.core.registry import Origin
 from pinn.engine import load_config, train
@@ -54,7 +54,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], type[An
         ((name, module),) = project["entry-points"]["pinn"].items()
         monkeypatch.syspath_prepend(str(folder))
         origin = Origin(project["name"], project["version"], name)
-        found = load([(EntryPoint(name, module, "pinn"), origin)])
+        found = load_plugins([(EntryPoint(name, module, "pinn"), origin)])
         assert not found.broken
         (part,) = found.parts()
         return part.cls
