@@ -77,6 +77,10 @@ class _Commands(click.Group):
         """The command that is called: offered by one plugin, and by one alone."""
         name = args[0]
         with _messages():
+            known = registry().commands
+            self.commands = {
+                n: offered[0].command for n, offered in known.items()
+            }  # for near names
             if registry().find_command(name) is None:
                 suspects = registry().suspects()
                 if suspects and not name.startswith("-"):
