@@ -77,10 +77,8 @@ class _Commands(click.Group):
         """The command that is called: offered by one plugin, and by one alone."""
         name = args[0]
         with _messages():
-            known = registry().commands
-            self.commands = {
-                n: offered[0].command for n, offered in known.items()
-            }  # for near names
+            of_plugins = registry().commands.items()
+            self.commands = {n: offered[0].command for n, offered in of_plugins}  # for near names
             if registry().find_command(name) is None:
                 suspects = registry().suspects()
                 if suspects and not name.startswith("-"):
