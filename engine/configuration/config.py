@@ -128,21 +128,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
     """The keys in which two configurations differ, with both values."""
     found = []
     for key in sorted(old.keys() | new.keys()):
-        a, b, where = old.get(key), new.get(key), f"{path}{key}"
-        if (
-            isinstance(a, list)
-            and isinstance(b, list)
-            and all(isinstance(item, dict) for item in a + b)
-        ):
-            a, b = dict(enumerate(a)), dict(enumerate(b))
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, list) and isinstance(b, list):
+            a, b = _numbered(a), _numbered(b)
         if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(
-                {str(k): v for k, v in a.items()}, {str(k): v for k, v in b.items()}, f"{where}."
-            )
+            found += differences(a, b, f"{path}{key}.")
         elif a != b:
-            found.append(f"{where}: {_or_absent(a)} there, {_or_absent(b)} here")
+            there, here = ("absent" if value is None else repr(value) for value in (a, b))
+            found.append(f"{path}{key}: {there} there, {here} here")
     return found
 
 
-def _or_absent(value: Any) -> str:
-    return "absent" if value is None else repr(value)
+def _numbered(values: list[Any]) -> Any:
+    """A list of tables as a table of them by their numbers; another list as it is."""
+    tables = all(isinstance(value, dict) for value in values)
+    return {str(i): value for i, value in enumerate(values)} if tables else values
