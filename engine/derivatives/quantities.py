@@ -11,6 +11,7 @@ import torch
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.engine.derivatives.jets import Functional
+from pinn.engine.derivatives.operators import Operators
 
 Forms = Mapping[str, Functional]
 """A linear combination of derivatives: {field: {α: a_α}}."""
@@ -86,7 +87,7 @@ class Quantities:
         return Combination({field: {index: 1.0}}, None, self._resolve)
 
 
-class Combination:
+class Combination(Operators):
     """A sum Σ a_α D^α u + rest that waits: it becomes a tensor when something not linear needs it.
 
     Waiting lets `q.u_t - nu * q.u_xx` reach the network as one request (see `jets.py`).
@@ -143,13 +144,8 @@ class Combination:
             return Combination(forms, _plus(self._rest, other._rest), self._resolve)
         return Combination(self._forms, _plus(self._rest, other), self._resolve)
 
-    __radd__ = __add__
-
     def __neg__(self) -> Combination:
         return self._times(-1.0)
-
-    def __abs__(self) -> torch.Tensor:
-        return self.tensor().abs()
 
     def __sub__(self, other: Any) -> Combination:
         return self + (-other)
@@ -158,46 +154,12 @@ class Combination:
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, int | float):
-            return self._times(other)
-        return self.tensor() * _plain(other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self * other
+        return self._times(other) if isinstance(other, int | float) else super().__mul__(other)
 
     def __truediv__(self, other: Any) -> Any:
-        if isinstance(other, int | float):
-            return self._times(1 / other)
-        return self.tensor() / _plain(other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self.tensor()
-
-    def __pow__(self, exponent: Any) -> torch.Tensor:
-        return self.tensor() ** _plain(exponent)
-
-    def __rpow__(self, base: Any) -> Any:
-        return base ** self.tensor()
-
-    def __gt__(self, other: Any) -> Any:
-        return self.tensor() > _plain(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.tensor() < _plain(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.tensor() >= _plain(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.tensor() <= _plain(other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self.tensor() == _plain(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self.tensor() != _plain(other)
-
-    __hash__ = object.__hash__
+        return (
+            self._times(1 / other) if isinstance(other, int | float) else super().__truediv__(other)
+        )
 
     def _times(self, factor: float) -> Combination:
         forms = {f: {i: factor * a for i, a in form.items()} for f, form in self._forms.items()}

@@ -12,6 +12,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, factorial
+from pinn.engine.derivatives.operators import Operators
 
 Coefficients = dict[int, torch.Tensor]
 
@@ -24,13 +25,21 @@ class UnknownOperation(UserWarning):
     """An operation without a Taylor rule was differentiated by nested autograd."""
 
 
-class Series:
+OF_THE_VALUE = {"shape", "ndim", "dtype", "device", "dim", "size"}
+
+
+class Series(Operators):
     """One function of the coordinates, near every point.
 
     Args:
         coefficients: {channel: tensor}; an absent channel is zero; all broadcast to the value's shape.
         jets: what the channels mean and how they multiply.
     """
+
+    shape: torch.Size
+    ndim: int
+    dtype: torch.dtype
+    device: torch.device
 
     __array_ufunc__ = None
     """NumPy numbers on the left leave the operation to the series."""
@@ -50,6 +59,8 @@ class Series:
         return apply(func, args, kwargs or {})
 
     def __getattr__(self, name: str) -> Any:
+        if name in OF_THE_VALUE:
+            return getattr(self.value, name)
         method = None if name.startswith("__") else getattr(torch.Tensor, name, None)
         if not callable(method):
             raise AttributeError(f"a Taylor series has no attribute {name!r}")
@@ -73,28 +84,6 @@ class Series:
         """Apply a linear function to every coefficient."""
         return Series({i: func(c) for i, c in self.coefficients.items()}, self.jets)
 
-    @property
-    def shape(self) -> torch.Size:
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.value.ndim
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.value.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.value.device
-
-    def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        return self.ndim
-
     def __len__(self) -> int:
         return len(self.value)
 
@@ -112,63 +101,6 @@ class Series:
 
     def __pos__(self) -> Series:
         return self
-
-    def __abs__(self) -> Series:
-        return apply(torch.abs, (self,), {})
-
-    def __add__(self, other: Any) -> Series:
-        return apply(torch.add, (self, other), {})
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Series:
-        return apply(torch.sub, (self, other), {})
-
-    def __rsub__(self, other: Any) -> Series:
-        return apply(torch.sub, (other, self), {})
-
-    def __mul__(self, other: Any) -> Series:
-        return apply(torch.mul, (self, other), {})
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Series:
-        return apply(torch.div, (self, other), {})
-
-    def __rtruediv__(self, other: Any) -> Series:
-        return apply(torch.div, (other, self), {})
-
-    def __pow__(self, exponent: Any) -> Series:
-        return apply(torch.pow, (self, exponent), {})
-
-    def __rpow__(self, base: Any) -> Series:
-        return apply(torch.pow, (base, self), {})
-
-    def __matmul__(self, other: Any) -> Series:
-        return apply(torch.matmul, (self, other), {})
-
-    def __rmatmul__(self, other: Any) -> Series:
-        return apply(torch.matmul, (other, self), {})
-
-    def __gt__(self, other: Any) -> Any:
-        return apply(torch.gt, (self, other), {})
-
-    def __lt__(self, other: Any) -> Any:
-        return apply(torch.lt, (self, other), {})
-
-    def __ge__(self, other: Any) -> Any:
-        return apply(torch.ge, (self, other), {})
-
-    def __le__(self, other: Any) -> Any:
-        return apply(torch.le, (self, other), {})
-
-    def __eq__(self, other: Any) -> Any:
-        return apply(torch.eq, (self, other), {})
-
-    def __ne__(self, other: Any) -> Any:
-        return apply(torch.ne, (self, other), {})
-
-    __hash__ = object.__hash__
 
 
 def coordinate(value: torch.Tensor, axis: int, jets: Jets) -> Series:
