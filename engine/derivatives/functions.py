@@ -10,39 +10,35 @@ from typing import Any
 import torch
 
 from pinn.engine.derivatives.jets import Jets
-from pinn.engine.derivatives.operations import add, as_pair, multiply
+from pinn.engine.derivatives.operations import add, as_pair, multiply, products, reflected
 from pinn.engine.derivatives.series import Coefficients, Series, rule, scale, total
+
+Function = Callable[[torch.Tensor], torch.Tensor]
 
 
 def compose(z: Series, outer: Sequence[torch.Tensor | None]) -> Series:
     """F(z) = Σ F_k n^k with n = z − z_0, a finite sum because n is nilpotent."""
-    base, first, *higher = outer
+    base, *factors = outer
     assert base is not None
-    slope = {i: c for i, c in z.coefficients.items() if i}
-    found: Coefficients = {0: base}
+    power = rest = {i: c for i, c in z.coefficients.items() if i}
     terms: dict[int, list[torch.Tensor]] = {}
-    rest, power_of_rest = slope, slope
-    for factor in (first, *higher):
-        for i, c in power_of_rest.items():
+    for factor in factors:
+        for i, c in power.items():
             if factor is not None:
                 terms.setdefault(i, []).append(factor * c)
-        power_of_rest = _times_nilpotent(power_of_rest, rest, z.jets)
-    found |= {i: total(terms[i]) for i in sorted(terms)}
-    return Series(found, z.jets)
+        power = _times_nilpotent(power, rest, z.jets)
+    return Series({0: base} | {i: total(terms[i]) for i in sorted(terms)}, z.jets)
 
 
 def _times_nilpotent(a: Coefficients, b: Coefficients, jets: Jets) -> Coefficients:
-    """The product of two series without value."""
+    """The product of two series without value; a square takes each product of two channels once."""
     found: Coefficients = {}
     for i, table in enumerate(jets.products):
-        terms = []
-        for j, k, factor in table:
-            if j != k and a is b and j in a and k in a:
-                terms.append(scale(a[j] * a[k], 2 * factor))
-                continue
-            for left, right in [(j, k)] if j == k else [(j, k), (k, j)]:
-                if left in a and right in b:
-                    terms.append(scale(a[left] * b[right], factor))
+        if a is b:
+            inside = [(j, k, c if j == k else 2 * c) for j, k, c in table if j in a and k in a]
+            terms = [scale(a[j] * a[k], factor) for j, k, factor in inside]
+        else:
+            terms = products(a, b, table)
         if terms:
             found[i] = total(terms)
     return found
@@ -91,22 +87,22 @@ def exp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
     return [scale(value, 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
-@rule("sin")
-@elementwise
-def sin(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    return _circular(torch.sin(z), torch.cos(z), degree)
+def _sine_like_rule(value: Function, slope: Function, sign: int) -> Callable[..., Series]:
+    """F'' = ± F: the derivatives are F, F', ± F, ± F', F, …"""
+
+    @elementwise
+    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+        pair = (value(z), slope(z))
+        signs = [sign ** (k // 2) for k in range(degree + 1)]
+        return [scale(pair[k % 2], s / math.factorial(k)) for k, s in enumerate(signs)]
+
+    return rule
 
 
-@rule("cos")
-@elementwise
-def cos(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    return _circular(torch.cos(z), -torch.sin(z), degree)
-
-
-def _circular(value: torch.Tensor, slope: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    signs = (1, 1, -1, -1)
-    pair = (value, slope)
-    return [scale(pair[k % 2], signs[k % 4] / math.factorial(k)) for k in range(degree + 1)]
+sin = rule("sin")(_sine_like_rule(torch.sin, torch.cos, -1))
+cos = rule("cos")(_sine_like_rule(torch.cos, lambda z: -torch.sin(z), -1))
+sinh = rule("sinh")(_sine_like_rule(torch.sinh, torch.cosh, 1))
+cosh = rule("cosh")(_sine_like_rule(torch.cosh, torch.sinh, 1))
 
 
 @rule("log")
@@ -116,9 +112,7 @@ def log(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
     return [torch.log(z), *((-1) ** (k - 1) / k * inverse**k for k in range(1, degree + 1))]
 
 
-def _power_rule(
-    exponent: Any, value: Callable[[torch.Tensor], torch.Tensor]
-) -> Callable[..., Series]:
+def _power_rule(exponent: Any, value: Function) -> Callable[..., Series]:
     """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
 
     @elementwise
@@ -137,11 +131,6 @@ sqrt = rule("sqrt")(_power_rule(0.5, torch.sqrt))
 rsqrt = rule("rsqrt")(_power_rule(-0.5, torch.rsqrt))
 
 
-@rule("rpow")
-def power_of(exponent: Any, z: Any) -> Series:
-    return power(z, exponent)
-
-
 @rule("pow")
 def power(z: Any, exponent: Any) -> Series:
     if isinstance(exponent, Series):
@@ -150,6 +139,9 @@ def power(z: Any, exponent: Any) -> Series:
     if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
         return _natural_power(int(exponent))(z)
     return _power_rule(exponent, lambda value: torch.pow(value, exponent))(z)
+
+
+rule("rpow")(reflected(power))
 
 
 def _natural_power(exponent: int) -> Callable[..., Series]:
@@ -228,20 +220,6 @@ def gelu(z: Series, *, approximate: str = "none") -> Series:
         inner = multiply(add(z, multiply(power(z, 3), 0.044715)), math.sqrt(2 / math.pi))
         return multiply(multiply(z, add(tanh(inner), 1.0)), 0.5)
     return multiply(multiply(z, add(erf(multiply(z, math.sqrt(0.5))), 1.0)), 0.5)
-
-
-@rule("sinh")
-@elementwise
-def sinh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    pair = (torch.sinh(z), torch.cosh(z))
-    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
-
-
-@rule("cosh")
-@elementwise
-def cosh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    pair = (torch.cosh(z), torch.sinh(z))
-    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
 @rule("layer_norm")

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 from attrs import field, frozen
 
@@ -155,9 +155,8 @@ def _products(
     row: Mapping[MultiIndex, Fraction], monomials: tuple[MultiIndex, ...]
 ) -> tuple[tuple[int, int, float], ...]:
     terms = []
-    for j, left in enumerate(monomials):
-        for k, right in enumerate(monomials):
-            total = tuple(a + b for a, b in zip(left, right, strict=True))
-            if 0 < j <= k and row.get(total):
-                terms.append((j, k, float(row[total])))
+    for j, k in combinations_with_replacement(range(1, len(monomials)), 2):
+        total = tuple(a + b for a, b in zip(monomials[j], monomials[k], strict=True))
+        if row.get(total):
+            terms.append((j, k, float(row[total])))
     return tuple(terms)

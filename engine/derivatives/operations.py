@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from pinn.engine.derivatives.series import (
     Coefficients,
+    Rule,
     Series,
     SeriesError,
     apply,
@@ -18,6 +19,11 @@ from pinn.engine.derivatives.series import (
     scale,
     total,
 )
+
+
+def reflected(function: Rule) -> Rule:
+    """The rule of an operation that takes its two operands the other way round."""
+    return lambda a, b, **named: function(b, a, **named)
 
 
 def constant(value: Any, like: Series) -> Series:
@@ -45,11 +51,6 @@ def subtract(a: Any, b: Any, *, alpha: Any = 1) -> Series:
     return add(a, -b, alpha=alpha)
 
 
-@rule("rsub")
-def subtract_from(a: Any, b: Any, *, alpha: Any = 1) -> Series:
-    return subtract(b, a, alpha=alpha)
-
-
 @rule("mul", "multiply", "rmul")
 def multiply(a: Any, b: Any) -> Series:
     return product(a, b, torch.mul)
@@ -64,32 +65,33 @@ def product(a: Any, b: Any, times: Callable[..., torch.Tensor]) -> Series:
     x, y = a.coefficients, b.coefficients
     found: Coefficients = {0: times(x[0], y[0])}
     for i, table in enumerate(a.jets.products[1:], start=1):
-        pairs = [(0, i, 1.0), *table]
-        terms = [
-            scale(times(x[left], y[right]), factor)
-            for j, k, factor in pairs
-            for left, right in ([(j, k)] if j == k else [(j, k), (k, j)])
-            if left in x and right in y
-        ]
-        if terms:
+        if terms := products(x, y, [(0, i, 1.0), *table], times):
             found[i] = total(terms)
     return Series(found, a.jets)
+
+
+def products(
+    x: Coefficients,
+    y: Coefficients,
+    table: Iterable[tuple[int, int, float]],
+    times: Callable[..., torch.Tensor] = torch.mul,
+) -> list[torch.Tensor]:
+    """c x_j y_k and c x_k y_j (once where j = k) for each (j, k, c) of the table, but the zeros."""
+    return [
+        scale(times(x[left], y[right]), factor)
+        for j, k, factor in table
+        for left, right in ([(j, k)] if j == k else [(j, k), (k, j)])
+        if left in x and right in y
+    ]
 
 
 @rule("div", "divide", "true_divide", "truediv")
 def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Series:
     if rounding_mode is not None:
         raise SeriesError("a rounded quotient has no Taylor series")
-    return (
-        multiply(apply(torch.reciprocal, (b,), {}), a)
-        if isinstance(b, Series)
-        else a.map(lambda c: c / b)
-    )
-
-
-@rule("rdiv", "rtruediv")
-def divide_into(a: Any, b: Any) -> Series:
-    return divide(b, a)
+    if isinstance(b, Series):
+        return multiply(apply(torch.reciprocal, (b,), {}), a)
+    return a.map(lambda c: c / b)
 
 
 @rule("matmul", "mm")
@@ -97,11 +99,6 @@ def matmul(a: Any, b: Any) -> Series:
     a = rows(a) if isinstance(a, Series) else a
     b = b.map(lambda c: c.expand(b.shape)) if isinstance(b, Series) else b
     return product(a, b, torch.matmul)
-
-
-@rule("rmatmul")
-def matmul_from(a: Any, b: Any) -> Series:
-    return matmul(b, a)
 
 
 def rows(z: Series) -> Series:
@@ -112,6 +109,11 @@ def rows(z: Series) -> Series:
         return c.expand(1, *z.shape[1:]) if agree else c.expand(z.shape)
 
     return z.map(expanded)
+
+
+rule("rsub")(reflected(subtract))
+rule("rdiv", "rtruediv")(reflected(divide))
+rule("rmatmul")(reflected(matmul))
 
 
 @rule("addmm")
