@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -14,9 +15,11 @@ from pinn.engine.derivatives.operations import add, as_pair, multiply, products,
 from pinn.engine.derivatives.series import Coefficients, Series, rule, scale, total
 
 Function = Callable[[torch.Tensor], torch.Tensor]
+TaylorCoefficients = list[torch.Tensor | None]
+"""F_k, k = 0, 1, …; None is zero."""
 
 
-def compose(z: Series, outer: Sequence[torch.Tensor | None]) -> Series:
+def compose(z: Series, outer: TaylorCoefficients) -> Series:
     """F(z) = Σ F_k n^k with n = z − z_0, a finite sum because n is nilpotent."""
     base, *factors = outer
     assert base is not None
@@ -44,20 +47,16 @@ def _times_nilpotent(a: Coefficients, b: Coefficients, jets: Jets) -> Coefficien
     return found
 
 
-def elementwise(
-    coefficients: Callable[[torch.Tensor, int], list[torch.Tensor | None]],
-) -> Callable[..., Series]:
-    """The rule of an elementwise function from `coefficients(z_0, degree) -> [F_0, …, F_degree]`."""
+def elementwise(coefficients: Callable[..., TaylorCoefficients]) -> Callable[..., Series]:
+    """The rule of an elementwise function from `coefficients(z_0, degree, …) -> [F_0, …, F_degree]`."""
 
-    def rule(z: Series) -> Series:
-        return compose(z, coefficients(z.value, max(z.jets.degree, 1)))
+    def rule(z: Series, *options: Any, **named: Any) -> Series:
+        return compose(z, coefficients(z.value, max(z.jets.degree, 1), *options, **named))
 
     return rule
 
 
-def _riccati(
-    value: torch.Tensor, degree: int, constant: float, slope: float
-) -> list[torch.Tensor | None]:
+def _riccati(value: torch.Tensor, degree: int, constant: float, slope: float) -> TaylorCoefficients:
     """F' = constant + slope F − F²: (k+1) F_{k+1} = constant δ_k0 + slope F_k − Σ F_i F_{k−i}."""
     f = [value]
     for k in range(degree):
@@ -70,65 +69,59 @@ def _riccati(
 
 @rule("tanh")
 @elementwise
-def tanh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def tanh(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.tanh(z), degree, constant=1.0, slope=0.0)
 
 
 @rule("sigmoid")
 @elementwise
-def sigmoid(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def sigmoid(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.sigmoid(z), degree, constant=0.0, slope=1.0)
 
 
 @rule("exp")
 @elementwise
-def exp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def exp(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     value = torch.exp(z)
     return [scale(value, 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
-def _sine_like_rule(value: Function, slope: Function, sign: int) -> Callable[..., Series]:
+@elementwise
+def wave(
+    z: torch.Tensor, degree: int, value: Function, slope: Function, sign: int
+) -> TaylorCoefficients:
     """F'' = ± F: the derivatives are F, F', ± F, ± F', F, …"""
-
-    @elementwise
-    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        pair = (value(z), slope(z))
-        signs = [sign ** (k // 2) for k in range(degree + 1)]
-        return [scale(pair[k % 2], s / math.factorial(k)) for k, s in enumerate(signs)]
-
-    return rule
+    pair = (value(z), slope(z))
+    signs = [sign ** (k // 2) for k in range(degree + 1)]
+    return [scale(pair[k % 2], s / math.factorial(k)) for k, s in enumerate(signs)]
 
 
-sin = rule("sin")(_sine_like_rule(torch.sin, torch.cos, -1))
-cos = rule("cos")(_sine_like_rule(torch.cos, lambda z: -torch.sin(z), -1))
-sinh = rule("sinh")(_sine_like_rule(torch.sinh, torch.cosh, 1))
-cosh = rule("cosh")(_sine_like_rule(torch.cosh, torch.sinh, 1))
+sin = rule("sin")(partial(wave, value=torch.sin, slope=torch.cos, sign=-1))
+cos = rule("cos")(partial(wave, value=torch.cos, slope=lambda z: -torch.sin(z), sign=-1))
+sinh = rule("sinh")(partial(wave, value=torch.sinh, slope=torch.cosh, sign=1))
+cosh = rule("cosh")(partial(wave, value=torch.cosh, slope=torch.sinh, sign=1))
 
 
 @rule("log")
 @elementwise
-def log(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def log(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     inverse = torch.reciprocal(z)
     return [torch.log(z), *((-1) ** (k - 1) / k * inverse**k for k in range(1, degree + 1))]
 
 
-def _power_rule(exponent: Any, value: Function) -> Callable[..., Series]:
+@elementwise
+def real_power(z: torch.Tensor, degree: int, exponent: Any, value: Function) -> TaylorCoefficients:
     """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
-
-    @elementwise
-    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        inverse = torch.reciprocal(z)
-        f = [value(z)]
-        for k in range(1, degree + 1):
-            f.append((exponent - k + 1) / k * f[-1] * inverse)
-        return list(f)
-
-    return rule
+    inverse = torch.reciprocal(z)
+    f = [value(z)]
+    for k in range(1, degree + 1):
+        f.append((exponent - k + 1) / k * f[-1] * inverse)
+    return list(f)
 
 
-reciprocal = rule("reciprocal")(_power_rule(-1.0, torch.reciprocal))
-sqrt = rule("sqrt")(_power_rule(0.5, torch.sqrt))
-rsqrt = rule("rsqrt")(_power_rule(-0.5, torch.rsqrt))
+reciprocal = rule("reciprocal")(partial(real_power, exponent=-1.0, value=torch.reciprocal))
+sqrt = rule("sqrt")(partial(real_power, exponent=0.5, value=torch.sqrt))
+rsqrt = rule("rsqrt")(partial(real_power, exponent=-0.5, value=torch.rsqrt))
 
 
 @rule("pow")
@@ -137,31 +130,27 @@ def power(z: Any, exponent: Any) -> Series:
         base, exponent = as_pair(z, exponent)
         return exp(multiply(exponent, log(base)))
     if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
-        return _natural_power(int(exponent))(z)
-    return _power_rule(exponent, lambda value: torch.pow(value, exponent))(z)
+        return natural_power(z, int(exponent))
+    return real_power(z, exponent, lambda value: torch.pow(value, exponent))
 
 
 rule("rpow")(reflected(power))
 
 
-def _natural_power(exponent: int) -> Callable[..., Series]:
+@elementwise
+def natural_power(z: torch.Tensor, degree: int, exponent: int) -> TaylorCoefficients:
     """F = z^p: F_k = (p over k) z^(p−k), defined at z = 0 too."""
-
-    @elementwise
-    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        highest = min(degree, exponent)
-        f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
-        return f + [None] * (degree - highest)
-
-    return rule
+    highest = min(degree, exponent)
+    f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
+    return f + [None] * (degree - highest)
 
 
-square = rule("square")(_natural_power(2))
+square = rule("square")(partial(natural_power, exponent=2))
 
 
 @rule("erf")
 @elementwise
-def erf(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def erf(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     """F' = g = 2/√π exp(−z²), and g' = −2 z g."""
     g = [2 / math.sqrt(math.pi) * torch.exp(-z * z)]
     for k in range(degree - 1):
@@ -171,7 +160,7 @@ def erf(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
 
 @rule("atan", "arctan")
 @elementwise
-def atan(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def atan(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     """F' = g with (1 + z²) g = 1."""
     inverse = torch.reciprocal(1 + z * z)
     g = [inverse]
@@ -181,31 +170,25 @@ def atan(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
 
 
 @rule("softplus")
-def softplus(z: Series, beta: float = 1.0, threshold: float = 20.0) -> Series:
+@elementwise
+def softplus(
+    z: torch.Tensor, degree: int, beta: float = 1.0, threshold: float = 20.0
+) -> TaylorCoefficients:
     """F' = sigmoid(β z)."""
-
-    @elementwise
-    def rule(value: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        slope = _riccati(torch.sigmoid(beta * value), degree - 1, constant=0.0, slope=1.0)
-        base = torch.nn.functional.softplus(value, beta, threshold)
-        return [base, *(scale(c, beta**k / (k + 1)) for k, c in enumerate(slope) if c is not None)]
-
-    return rule(z)
+    slope = _riccati(torch.sigmoid(beta * z), degree - 1, constant=0.0, slope=1.0)
+    base = torch.nn.functional.softplus(z, beta, threshold)
+    return [base, *(scale(c, beta**k / (k + 1)) for k, c in enumerate(slope) if c is not None)]
 
 
 @rule("relu")
-def relu(z: Series, inplace: bool = False) -> Series:
-    return ramp(z)
-
-
 @elementwise
-def ramp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def relu(z: torch.Tensor, degree: int, inplace: bool = False) -> TaylorCoefficients:
     return [torch.relu(z), (z > 0).to(z.dtype)] + [None] * (degree - 1)
 
 
 @rule("abs", "absolute")
 @elementwise
-def absolute(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def absolute(z: torch.Tensor, degree: int) -> TaylorCoefficients:
     return [torch.abs(z), torch.sign(z)] + [None] * (degree - 1)
 
 
