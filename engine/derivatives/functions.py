@@ -9,13 +9,14 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pinn.engine.derivatives.jets import Jets
 from pinn.engine.derivatives.operations import add, as_pair, multiply, products, reflected
 from pinn.engine.derivatives.series import Coefficients, Series, rule, scale, total
 
-Function = Callable[[torch.Tensor], torch.Tensor]
-TaylorCoefficients = list[torch.Tensor | None]
+Function = Callable[[Tensor], Tensor]
+TaylorCoefficients = list[Tensor | None]
 """F_k, k = 0, 1, …; None is zero."""
 
 
@@ -24,7 +25,7 @@ def compose(z: Series, outer: TaylorCoefficients) -> Series:
     base, *factors = outer
     assert base is not None
     power = rest = {i: c for i, c in z.coefficients.items() if i}
-    terms: dict[int, list[torch.Tensor]] = {}
+    terms: dict[int, list[Tensor]] = {}
     for factor in factors:
         for i, c in power.items():
             if factor is not None:
@@ -56,7 +57,7 @@ def elementwise(coefficients: Callable[..., TaylorCoefficients]) -> Callable[...
     return rule
 
 
-def _riccati(value: torch.Tensor, degree: int, constant: float, slope: float) -> TaylorCoefficients:
+def _riccati(value: Tensor, degree: int, constant: float, slope: float) -> TaylorCoefficients:
     """F' = constant + slope F − F²: (k+1) F_{k+1} = constant δ_k0 + slope F_k − Σ F_i F_{k−i}."""
     f = [value]
     for k in range(degree):
@@ -69,27 +70,25 @@ def _riccati(value: torch.Tensor, degree: int, constant: float, slope: float) ->
 
 @rule("tanh")
 @elementwise
-def tanh(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def tanh(z: Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.tanh(z), degree, constant=1.0, slope=0.0)
 
 
 @rule("sigmoid")
 @elementwise
-def sigmoid(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def sigmoid(z: Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.sigmoid(z), degree, constant=0.0, slope=1.0)
 
 
 @rule("exp")
 @elementwise
-def exp(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def exp(z: Tensor, degree: int) -> TaylorCoefficients:
     value = torch.exp(z)
     return [scale(value, 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
 @elementwise
-def wave(
-    z: torch.Tensor, degree: int, value: Function, slope: Function, sign: int
-) -> TaylorCoefficients:
+def wave(z: Tensor, degree: int, value: Function, slope: Function, sign: int) -> TaylorCoefficients:
     """F'' = ± F: the derivatives are F, F', ± F, ± F', F, …"""
     pair = (value(z), slope(z))
     signs = [sign ** (k // 2) for k in range(degree + 1)]
@@ -104,13 +103,13 @@ cosh = rule("cosh")(partial(wave, value=torch.cosh, slope=torch.sinh, sign=1))
 
 @rule("log")
 @elementwise
-def log(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def log(z: Tensor, degree: int) -> TaylorCoefficients:
     inverse = torch.reciprocal(z)
     return [torch.log(z), *((-1) ** (k - 1) / k * inverse**k for k in range(1, degree + 1))]
 
 
 @elementwise
-def real_power(z: torch.Tensor, degree: int, exponent: Any, value: Function) -> TaylorCoefficients:
+def real_power(z: Tensor, degree: int, exponent: Any, value: Function) -> TaylorCoefficients:
     """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
     inverse = torch.reciprocal(z)
     f = [value(z)]
@@ -129,7 +128,7 @@ def power(z: Any, exponent: Any) -> Series:
     if isinstance(exponent, Series):
         base, exponent = as_pair(z, exponent)
         return exp(multiply(exponent, log(base)))
-    if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
+    if not isinstance(exponent, Tensor) and exponent == int(exponent) and exponent >= 0:
         return natural_power(z, int(exponent))
     return real_power(z, exponent, lambda value: torch.pow(value, exponent))
 
@@ -138,7 +137,7 @@ rule("rpow")(reflected(power))
 
 
 @elementwise
-def natural_power(z: torch.Tensor, degree: int, exponent: int) -> TaylorCoefficients:
+def natural_power(z: Tensor, degree: int, exponent: int) -> TaylorCoefficients:
     """F = z^p: F_k = (p over k) z^(p−k), defined at z = 0 too."""
     highest = min(degree, exponent)
     f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
@@ -150,7 +149,7 @@ square = rule("square")(partial(natural_power, exponent=2))
 
 @rule("erf")
 @elementwise
-def erf(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def erf(z: Tensor, degree: int) -> TaylorCoefficients:
     """F' = g = 2/√π exp(−z²), and g' = −2 z g."""
     g = [2 / math.sqrt(math.pi) * torch.exp(-z * z)]
     for k in range(degree - 1):
@@ -160,7 +159,7 @@ def erf(z: torch.Tensor, degree: int) -> TaylorCoefficients:
 
 @rule("atan", "arctan")
 @elementwise
-def atan(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def atan(z: Tensor, degree: int) -> TaylorCoefficients:
     """F' = g with (1 + z²) g = 1."""
     inverse = torch.reciprocal(1 + z * z)
     g = [inverse]
@@ -172,7 +171,7 @@ def atan(z: torch.Tensor, degree: int) -> TaylorCoefficients:
 @rule("softplus")
 @elementwise
 def softplus(
-    z: torch.Tensor, degree: int, beta: float = 1.0, threshold: float = 20.0
+    z: Tensor, degree: int, beta: float = 1.0, threshold: float = 20.0
 ) -> TaylorCoefficients:
     """F' = sigmoid(β z)."""
     slope = _riccati(torch.sigmoid(beta * z), degree - 1, constant=0.0, slope=1.0)
@@ -182,13 +181,13 @@ def softplus(
 
 @rule("relu")
 @elementwise
-def relu(z: torch.Tensor, degree: int, inplace: bool = False) -> TaylorCoefficients:
+def relu(z: Tensor, degree: int, inplace: bool = False) -> TaylorCoefficients:
     return [torch.relu(z), (z > 0).to(z.dtype)] + [None] * (degree - 1)
 
 
 @rule("abs", "absolute")
 @elementwise
-def absolute(z: torch.Tensor, degree: int) -> TaylorCoefficients:
+def absolute(z: Tensor, degree: int) -> TaylorCoefficients:
     return [torch.abs(z), torch.sign(z)] + [None] * (degree - 1)
 
 

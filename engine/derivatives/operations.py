@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pinn.engine.derivatives.series import (
     Coefficients,
@@ -56,7 +57,7 @@ def multiply(a: Any, b: Any) -> Series:
     return product(a, b, torch.mul)
 
 
-def product(a: Any, b: Any, times: Callable[..., torch.Tensor]) -> Series:
+def product(a: Any, b: Any, times: Callable[..., Tensor]) -> Series:
     """The product rule, read off the table of the jets."""
     if not isinstance(b, Series):
         return a.map(lambda c: times(c, b))
@@ -74,8 +75,8 @@ def products(
     x: Coefficients,
     y: Coefficients,
     table: Iterable[tuple[int, int, float]],
-    times: Callable[..., torch.Tensor] = torch.mul,
-) -> list[torch.Tensor]:
+    times: Callable[..., Tensor] = torch.mul,
+) -> list[Tensor]:
     """c x_j y_k and c x_k y_j (once where j = k) for each (j, k, c) of the table, but the zeros."""
     return [
         scale(times(x[left], y[right]), factor)
@@ -104,7 +105,7 @@ def matmul(a: Any, b: Any) -> Series:
 def rows(z: Series) -> Series:
     """`z` with every coefficient in the shape of the value, but for one row where all rows agree."""
 
-    def expanded(c: torch.Tensor) -> torch.Tensor:
+    def expanded(c: Tensor) -> Tensor:
         agree = z.ndim > 1 and c.ndim == z.ndim and c.shape[0] == 1
         return c.expand(1, *z.shape[1:]) if agree else c.expand(z.shape)
 
@@ -156,7 +157,7 @@ def linear(func: Callable[..., Any], z: Series, *args: Any, **kwargs: Any) -> An
     return tuple(Series({i: image[p] for i, image in images.items()}, z.jets) for p in pieces)
 
 
-def join(func: Callable[..., torch.Tensor]) -> Callable[..., Series]:
+def join(func: Callable[..., Tensor]) -> Callable[..., Series]:
     """The rule of `torch.cat` and `torch.stack`."""
 
     def joined(parts: Sequence[Any], dim: int = 0) -> Series:
@@ -172,7 +173,7 @@ rule("cat", "concat", "concatenate")(join(torch.cat))
 rule("stack")(join(torch.stack))
 
 
-def _alike(parts: Sequence[Series], channel: int, dim: int) -> list[torch.Tensor]:
+def _alike(parts: Sequence[Series], channel: int, dim: int) -> list[Tensor]:
     """One coefficient of each part, expanded no further than joining along `dim` needs.
 
     Slopes of coordinates are the same at every point: they stay one row, which keeps the first layer
@@ -215,7 +216,7 @@ def on_values(func: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-def constant_like(func: Callable[..., torch.Tensor]) -> Callable[..., Series]:
+def constant_like(func: Callable[..., Tensor]) -> Callable[..., Series]:
     """The rule of `torch.zeros_like` and `torch.ones_like`."""
     return lambda z, **kwargs: constant(func(z.value, **kwargs), z)
 
@@ -229,9 +230,9 @@ VALUES_ONLY = "gt lt ge le eq ne sign"
 CONSTANTS = "zeros_like ones_like"
 
 for _name in LINEAR.split():
-    rule(_name)(partial(linear, getattr(torch.Tensor, _name)))
+    rule(_name)(partial(linear, getattr(Tensor, _name)))
 for _name in VALUES_ONLY.split():
     rule(_name)(on_values(getattr(torch, _name)))
 for _name in CONSTANTS.split():
     rule(_name)(constant_like(getattr(torch, _name)))
-rule("view")(partial(linear, torch.Tensor.reshape))  # an expanded coefficient has no view
+rule("view")(partial(linear, Tensor.reshape))  # an expanded coefficient has no view

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.engine.derivatives.jets import Functional
@@ -24,7 +25,7 @@ OPERATORS = {
     np.power: operator.pow,
 }
 
-Resolve = Callable[[Forms], torch.Tensor]
+Resolve = Callable[[Forms], Tensor]
 
 
 class Quantities:
@@ -42,7 +43,7 @@ class Quantities:
         coordinates: Mapping[str, Any],
         fields: Mapping[str, Any] | Sequence[str],
         resolve: Resolve | None = None,
-        unknowns: Mapping[str, torch.Tensor] | None = None,
+        unknowns: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._coordinates = coordinates
         self._fields = fields
@@ -108,7 +109,7 @@ class Combination(Operators):
         self._rest = rest
         self._resolve = resolve
 
-    def tensor(self) -> torch.Tensor:
+    def tensor(self) -> Tensor:
         """The value at every point, (n,)."""
         value = self._resolve(self._forms)
         return value if self._rest is None else value + self._rest
@@ -125,13 +126,13 @@ class Combination(Operators):
             raise AttributeError(name)
         return getattr(self.tensor(), name)
 
-    def __getitem__(self, item: Any) -> torch.Tensor:
+    def __getitem__(self, item: Any) -> Tensor:
         return self.tensor()[item]
 
     def __len__(self) -> int:
         return len(self.tensor())
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
+    def __iter__(self) -> Iterator[Tensor]:
         return iter(self.tensor())
 
     def __add__(self, other: Any) -> Combination:
@@ -189,7 +190,7 @@ def _resolved(args: Any) -> Any:
 
 def named_tensors(
     found: Any, count: int, what: str, single: str | None = None
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Tensor]:
     """What equations or a condition returned, as {name: (count,)}.
 
     Raises:
@@ -203,7 +204,7 @@ def named_tensors(
     tensors = {}
     for name, value in found.items():
         tensor = _plain(value)
-        if not isinstance(tensor, torch.Tensor):
+        if not isinstance(tensor, Tensor):
             raise PinnError(f"{what}: {name!r} is {type(tensor).__name__}, not a tensor")
         if tensor.shape != (count,):
             raise PinnError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from attrs import frozen
+from torch import Tensor
 
 from pinn.core.errors import PartError, PinnError, Whence, one_of
 from pinn.core.problem import Problem
@@ -18,7 +19,7 @@ from pinn.engine.derivatives.unknowns import start_values, true_values
 
 Network = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
-Unknowns = Mapping[str, torch.Tensor]
+Unknowns = Mapping[str, Tensor]
 """Values of a problem's unknowns, scalars."""
 
 PROBE_POINTS = 3
@@ -40,8 +41,8 @@ class Residuals:
     single: str | None = None
 
     def __call__(
-        self, network: Network, points: torch.Tensor, unknowns: Unknowns | None = None
-    ) -> torch.Tensor:
+        self, network: Network, points: Tensor, unknowns: Unknowns | None = None
+    ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
         Further columns of the points are measured values, one a residual, and are subtracted.
@@ -50,7 +51,7 @@ class Residuals:
         found = self.of(quantities(self.problem, network, places, self.jets, unknowns), len(points))
         return found - measured.T if measured.shape[1] else found
 
-    def of(self, q: Quantities, count: int) -> torch.Tensor:
+    def of(self, q: Quantities, count: int) -> Tensor:
         """Residuals (len(names), count) of the quantities at so many points."""
         tensors = named_tensors(self.law(q), count, self.what, self.single)
         return torch.stack(list(tensors.values()))
@@ -72,10 +73,10 @@ def residuals(
     requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
     generator = torch.Generator().manual_seed(0)
 
-    def numbers() -> torch.Tensor:
+    def numbers() -> Tensor:
         return torch.rand(PROBE_POINTS, generator=generator, dtype=dtype) + 0.5
 
-    def record(forms: Forms) -> torch.Tensor:
+    def record(forms: Forms) -> Tensor:
         requests.extend(form for form in forms.values() if any(form.values()))
         return numbers()
 
@@ -114,7 +115,7 @@ def _check_names(problem: Problem) -> None:
 def quantities(
     problem: Problem,
     network: Network,
-    points: torch.Tensor,
+    points: Tensor,
     wanted: Jets,
     unknowns: Unknowns | None = None,
 ) -> Quantities:
@@ -140,17 +141,17 @@ def quantities(
     return _from_series(problem, points, fields, unknowns)
 
 
-def _coordinates(problem: Problem, points: torch.Tensor, wanted: Jets) -> dict[str, Series]:
+def _coordinates(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series]:
     names = enumerate(problem.domain.names)
     return {name: coordinate(points[:, i], i, wanted) for i, name in names}
 
 
 def _from_series(
-    problem: Problem, points: torch.Tensor, fields: Mapping[str, Any], unknowns: Unknowns | None
+    problem: Problem, points: Tensor, fields: Mapping[str, Any], unknowns: Unknowns | None
 ) -> Quantities:
     """q for fields that are given as Taylor series."""
 
-    def resolve(forms: Forms) -> torch.Tensor:
+    def resolve(forms: Forms) -> Tensor:
         try:
             terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
         except KeyError:
@@ -176,7 +177,7 @@ def _written(problem: Problem, forms: Forms) -> str:
     return " + ".join(terms)
 
 
-def exact_residuals(law: Residuals, points: torch.Tensor) -> torch.Tensor:
+def exact_residuals(law: Residuals, points: Tensor) -> Tensor:
     """Residuals (len(names), n) of the problem's own exact `solution`."""
     problem = law.problem
     true = true_values(problem, points)

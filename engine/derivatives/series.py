@@ -9,12 +9,13 @@ from functools import reduce
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, factorial
 from pinn.engine.derivatives.operators import Operators
 
-Coefficients = dict[int, torch.Tensor]
+Coefficients = dict[int, Tensor]
 
 
 class SeriesError(TypeError):
@@ -61,17 +62,17 @@ class Series(Operators):
     def __getattr__(self, name: str) -> Any:
         if name in OF_THE_VALUE:
             return getattr(self.value, name)
-        method = None if name.startswith("__") else getattr(torch.Tensor, name, None)
+        method = None if name.startswith("__") else getattr(Tensor, name, None)
         if not callable(method):
             raise AttributeError(f"a Taylor series has no attribute {name!r}")
         return lambda *args, **kwargs: apply(method, (self, *args), kwargs)
 
     @property
-    def value(self) -> torch.Tensor:
+    def value(self) -> Tensor:
         """The function itself at each point."""
         return self.coefficients[0]
 
-    def read(self, functional: Functional) -> torch.Tensor:
+    def read(self, functional: Functional) -> Tensor:
         """Σ a_α D^α u at each point, in the shape of the value."""
         terms = [
             self.coefficients[i] if factor == 1 else factor * self.coefficients[i]
@@ -80,7 +81,7 @@ class Series(Operators):
         ]
         return total(terms).expand(self.shape) if terms else torch.zeros_like(self.value)
 
-    def map(self, func: Callable[[torch.Tensor], Any]) -> Series:
+    def map(self, func: Callable[[Tensor], Any]) -> Series:
         """Apply a linear function to every coefficient."""
         return Series({i: func(c) for i, c in self.coefficients.items()}, self.jets)
 
@@ -103,7 +104,7 @@ class Series(Operators):
         return self
 
 
-def coordinate(value: torch.Tensor, axis: int, jets: Jets) -> Series:
+def coordinate(value: Tensor, axis: int, jets: Jets) -> Series:
     """The coordinate number `axis` itself: its value, slope one, and nothing above."""
     ones = torch.ones((1,) * value.ndim, dtype=value.dtype, device=value.device)
     slopes = {i: c * ones for i, c in jets.slopes(axis).items()}
@@ -139,11 +140,11 @@ def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     return by_nested_autograd(func, args, kwargs)
 
 
-def scale(tensor: torch.Tensor, factor: float) -> torch.Tensor:
+def scale(tensor: Tensor, factor: float) -> Tensor:
     return tensor if factor == 1 else factor * tensor
 
 
-def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+def total(terms: Sequence[Tensor]) -> Tensor:
     return reduce(torch.add, terms)
 
 
@@ -164,11 +165,11 @@ def by_nested_autograd(
     like = next(leaf for leaf in leaves if isinstance(leaf, Series))
     jets = like.jets
 
-    def image(*steps: torch.Tensor) -> torch.Tensor:
+    def image(*steps: Tensor) -> Tensor:
         moved = [_polynomial(a, steps) if isinstance(a, Series) else a for a in leaves]
         plain_args, plain_kwargs = tree_unflatten(moved, structure)
         result = func(*plain_args, **plain_kwargs)
-        if not isinstance(result, torch.Tensor):
+        if not isinstance(result, Tensor):
             raise SeriesError(f"torch.{name} does not return one tensor: it has no Taylor series")
         return result
 
@@ -189,7 +190,7 @@ def by_nested_autograd(
     )
 
 
-def _polynomial(z: Series, steps: Sequence[torch.Tensor]) -> torch.Tensor:
+def _polynomial(z: Series, steps: Sequence[Tensor]) -> Tensor:
     """A polynomial with the same jets: Σ z_i ε^(monomial i)."""
     return total(
         [
@@ -199,18 +200,16 @@ def _polynomial(z: Series, steps: Sequence[torch.Tensor]) -> torch.Tensor:
     )
 
 
-def _derivative(
-    func: Callable[..., torch.Tensor], index: MultiIndex
-) -> Callable[..., torch.Tensor]:
+def _derivative(func: Callable[..., Tensor], index: MultiIndex) -> Callable[..., Tensor]:
     for axis, degree in enumerate(index):
         for _ in range(degree):
             func = _slope(func, axis)
     return func
 
 
-def _slope(func: Callable[..., torch.Tensor], axis: int) -> Callable[..., torch.Tensor]:
-    def slope(*steps: torch.Tensor) -> torch.Tensor:
-        def moved(step: torch.Tensor) -> torch.Tensor:
+def _slope(func: Callable[..., Tensor], axis: int) -> Callable[..., Tensor]:
+    def slope(*steps: Tensor) -> Tensor:
+        def moved(step: Tensor) -> Tensor:
             return func(*steps[:axis], step, *steps[axis + 1 :])
 
         return torch.func.jvp(moved, (steps[axis],), (torch.ones_like(steps[axis]),))[1]
