@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from pinn.analyzers.compression_binning import (
     positions,
     symbols,
 )
-from pinn.core import Analyzer, Curves, Drawing, Plot, above, at_least, option
+from pinn.core import Analyzer, Curves, Drawing, Plot, above, at_least, option, ordered_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,11 +174,12 @@ def per_layer(
     The title is about the layer whose last value `choose` picks, and the last value of `bound`.
     """
     shown = layers(records, quantity)
-    last = {label: records.last(name) for name, label in shown.items()}
-    last = {label: value for label, value in last.items() if value is not None}
+    ends = {label: records.last(name) for name, label in shown.items()}
+    last = {label: value for label, value in ends.items() if value is not None}
     if not last:
         return
     chosen = choose(last, key=last.__getitem__)
+    least = min(row[name] for row in records.rows for name in shown if row.get(name) is not None)
     most = records.last(bound)
     place = f"Layer {chosen[6:]} of {len(shown)}" if chosen.startswith("layer ") else chosen
     yield Curves(
@@ -188,14 +189,9 @@ def per_layer(
         ylabel=ylabel,
         caption=caption,
         log=log,
-        limits=None if most is None else (min(_least(records, shown), most - BIT), most),
+        limits=None if most is None else (min(least, most - BIT), most),
         ordered=True,
     )
-
-
-def _least(records: Records, names: Iterable[str]) -> float:
-    values = (row.get(name) for row in records.rows for name in names)
-    return min(value for value in values if value is not None)
 
 
 def layers(records: Records, quantity: str) -> dict[str, str]:
@@ -206,8 +202,8 @@ def layers(records: Records, quantity: str) -> dict[str, str]:
 
 def plane(records: Records) -> Iterator[Drawing]:
     """The information plane; nothing where there is no reference solution."""
-    told = [records.last(name) for name in layers(records, "information_ty")]
-    told = [value for value in told if value is not None]
+    ends = (records.last(name) for name in layers(records, "information_ty"))
+    told = [value for value in ends if value is not None]
     if not told:
         return
     bound = records.last("information_y")
@@ -225,8 +221,6 @@ def plane(records: Records) -> Iterator[Drawing]:
 
 def draw_plane(figure: Figure, records: Records) -> None:
     """I(X; T) against I(T; Y), one line a layer."""
-    from pinn.core import ordered_colour
-
     axis = figure.subplots()
     names = layers(records, "information_xt")
     for place, (name, label) in enumerate(names.items()):

@@ -83,9 +83,8 @@ class Homogeneity(Analyzer):
     def measure(self, view: View) -> Mapping[str, Any]:
         domain = view.problem.domain
         numbers = cell_numbers(_array(view.points.interior), domain.lower, domain.upper, self.cells)
-        occupied, numbers = np.unique(
-            numbers, return_inverse=True
-        )  # few of many, with many coordinates
+        # With many coordinates, few of many cells are occupied.
+        occupied, numbers = np.unique(numbers, return_inverse=True)
         count = len(occupied)
         size = _array(view.residuals.abs().sum(0))
         weights = [cell_means(_array(row), numbers, count) for row in view.weights]

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from pinn.analyzers.phases_detection import (
-    DIFFUSION,
-    FITTING,
-    TOTAL_DIFFUSION,
-    Phases,
-)
+from pinn.analyzers.phases_detection import DIFFUSION, FITTING, TOTAL_DIFFUSION, Phases
 from pinn.analyzers.phases_traces import trace_of
 from pinn.core import Analyzer, Drawing, Span
 

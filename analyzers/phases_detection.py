@@ -172,13 +172,15 @@ class _Trace:
             sign * self.between(max(begin, at - near), at),
         )[0]
         levels = 10 ** (sign * np.median(before)), 10 ** (sign * np.median(after))
-        place = self.first[at]
         verb = "falls" if to == DIFFUSION else "rises"
         evidence = f"gradient SNR {verb} from {levels[0]:.2g} to {levels[1]:.2g} (medians)"
-        made = Transition(
-            to, int(self.steps[place]), int(self.steps[place - 1]), round(confidence, 3), evidence
-        )
+        made = self.beginning(to, at, confidence, evidence)
         return made, chance, 10 ** abs(float(np.median(after) - np.median(before)))
+
+    def beginning(self, to: str, at: int, confidence: float, evidence: str) -> Transition:
+        """The transition to a phase that begins with bin `at`."""
+        previous, step = self.steps[self.first[at] - 1], self.steps[self.first[at]]
+        return Transition(to, int(step), int(previous), round(confidence, 3), evidence)
 
 
 Candidate = tuple[str, int, int, int]
@@ -326,17 +328,10 @@ def _by_residuals(trace: _Trace, begin: int) -> list[Transition]:
     confidence, chance = _rank_sum(after, before)
     if chance >= CHANCE:
         return []
-    place = trace.first[at]
-    return [
-        Transition(
-            TOTAL_DIFFUSION,
-            int(trace.steps[place]),
-            int(trace.steps[place - 1]),
-            round(confidence / 2, 3),  # halved: the gradients do not show it
-            f"residual order rises from {1 - 10**highest:.2f} to {1 - 10**lowest:.2f}; the gradient "
-            "SNR does not show it",
-        )
-    ]
+    rise = f"residual order rises from {1 - 10**highest:.2f} to {1 - 10**lowest:.2f}"
+    evidence = f"{rise}; the gradient SNR does not show it"
+    # The confidence is halved, because the gradients do not show it.
+    return [trace.beginning(TOTAL_DIFFUSION, at, confidence / 2, evidence)]
 
 
 def _notes(trace: _Trace, kept: Sequence[Transition]) -> tuple[str, ...]:

@@ -207,15 +207,13 @@ def _directional(tally: Moments) -> dict[str, float]:
 
 def _in_order(names: Collection[str]) -> list[str]:
     """As they come, which is the order of the network, and 2 before 10 where only numbers differ."""
-    numbers = re.compile(r"\d+")
-    kinds = list(dict.fromkeys(numbers.sub("", name) for name in names))
-    return sorted(
-        names,
-        key=lambda name: (
-            kinds.index(numbers.sub("", name)),
-            [int(number) for number in numbers.findall(name)],
-        ),
-    )
+    kinds = {name: re.sub(r"\d+", "", name) for name in names}
+    first = list(dict.fromkeys(kinds.values()))
+
+    def place(name: str) -> tuple[int, list[int]]:
+        return first.index(kinds[name]), [int(number) for number in re.findall(r"\d+", name)]
+
+    return sorted(names, key=place)
 
 
 def _title(records: Records) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from pinn.analyzers.spectrum_lanczos import EPS, Array, Product, estimate
-from pinn.core import Analyzer, Curves, Drawing, Plot, Schedule, at_least, option
+from pinn.core import Analyzer, Curves, Drawing, Plot, Schedule, at_least, option, ordered_colour
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -243,8 +243,6 @@ def _unknown(count: int) -> dict[str, Any]:
 
 def draw_spectra(figure: Figure, records: Records) -> None:
     """Eigenvalues over their number, for up to five steps that are spread evenly over the measured."""
-    from pinn.core import ordered_colour
-
     rows = [row for row in records.rows if row.get("ntk.numerical_rank")]
     shown = np.unique(np.geomspace(1, len(rows), 5).round().astype(int)) - 1
     axis = figure.subplots()

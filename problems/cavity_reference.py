@@ -59,15 +59,11 @@ CONTINUATION_MODES = 40
 logger = logging.getLogger(__name__)
 
 
-# ------------------------------------------------------------------------------------- lifting
-
-
 def _smooth_step(order: int = 3) -> Polynomial:
     """The polynomial s with s(0) = 0, s(1) = 1, s(x) + s(1 - x) = 1 and flat ends to this order."""
     slope = Polynomial([0.0, 1.0]) ** order * Polynomial([1.0, -1.0]) ** order
     integral = slope.integ()
-    step: Polynomial = integral / integral(1.0)
-    return step
+    return integral / integral(1.0)
 
 
 STEP = _smooth_step()
@@ -222,14 +218,9 @@ def _separable(along: Polynomial, across: Polynomial, x: Array, y: Array) -> Der
     return lambda i, j: np.asarray(along.deriv(i)(x) * across.deriv(j)(y), np.float64)
 
 
-# --------------------------------------------------------------------------------- polynomials
-
-
 def _legendre(x: Array, count: int, order: int) -> Array:
     """Legendre polynomials of degree 0 ... count - 1 on [0, 1], differentiated: (points, count)."""
-    coefficients = legendre.legder(np.eye(count), order, axis=0) if order else np.eye(count)
-    if coefficients.shape[0] == 0:
-        return np.zeros((x.size, count))
+    coefficients = legendre.legder(np.eye(count), order, axis=0)
     return 2.0**order * legendre.legvander(2 * x - 1, coefficients.shape[0] - 1) @ coefficients
 
 
@@ -249,9 +240,6 @@ def _clamped(x: Array, modes: int, order: int) -> Array:
     upper = (p[:, m + 2] - p[:, m]) / (2 * m + 3)
     lower = (p[:, m] - p[:, m - 2]) / (2 * m - 1)
     return (upper - lower) / 4 * scale
-
-
-# -------------------------------------------------------------------------------------- Newton
 
 
 class _Galerkin:
@@ -301,8 +289,7 @@ class _Galerkin:
         All that keeps an integral from being separable is one coefficient, so it is summed over x
         first and over y in one matrix product.
         """
-        weights = self.weights
-        state = self._state(coefficients)
+        weights, state = self.weights, self._state(coefficients)
         psi_x, psi_y, laplacian = (reynolds * weights * values for values in state)
         # (y order of test, y order of trial): [(x order of test, x order of trial, coefficient)]
         terms = {
@@ -342,8 +329,7 @@ def _continue(
     approximate = _Galerkin(lid, reynolds, modes, nodes_per_mode=1.5)
     coefficients = start
     for step_reynolds in steps:
-        factors = None
-        previous = np.inf
+        factors, previous = None, np.inf
         for _ in range(60):
             if factors is None:
                 jacobian = approximate.jacobian(coefficients, step_reynolds)
@@ -371,9 +357,6 @@ def _reynolds_ladder(reynolds: float) -> list[float]:
         return [0.0, reynolds]
     steps = int(np.ceil(np.log(reynolds / 100) / np.log(2.5)))
     return [0.0, *np.geomspace(100.0, reynolds, steps + 1)]
-
-
-# ------------------------------------------------------------------------------------ solution
 
 
 @dataclass(frozen=True)
@@ -422,8 +405,7 @@ class Flow:
         values, vectors = eigh(stiffness, mass)
         sums = values[:, None] + values[None, :]
         sums[0, 0] = np.inf
-        coefficients: Array = vectors @ ((vectors.T @ load @ vectors) / sums) @ vectors.T
-        return coefficients
+        return vectors @ ((vectors.T @ load @ vectors) / sums) @ vectors.T
 
     def _force(self, nodes: Array) -> tuple[Array, Array]:
         """The vector lap u / Re - u . grad u less the gradient of `_corner_pressure`."""

@@ -4,64 +4,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pinn.engine.derivatives.jets import Jets
-from pinn.engine.derivatives.operations import add, as_pair, multiply
+from pinn.engine.derivatives.operations import add, as_pair, multiply, products, reflected
 from pinn.engine.derivatives.series import Coefficients, Series, rule, scale, total
 
+Function = Callable[[Tensor], Tensor]
+TaylorCoefficients = list[Tensor | None]
+"""F_k, k = 0, 1, …; None is zero."""
 
-def compose(z: Series, outer: Sequence[torch.Tensor | None]) -> Series:
+
+def compose(z: Series, outer: TaylorCoefficients) -> Series:
     """F(z) = Σ F_k n^k with n = z − z_0, a finite sum because n is nilpotent."""
-    base, first, *higher = outer
+    base, *factors = outer
     assert base is not None
-    slope = {i: c for i, c in z.coefficients.items() if i}
-    found: Coefficients = {0: base}
-    terms: dict[int, list[torch.Tensor]] = {}
-    rest, power_of_rest = slope, slope
-    for factor in (first, *higher):
-        for i, c in power_of_rest.items():
+    power = rest = {i: c for i, c in z.coefficients.items() if i}
+    terms: dict[int, list[Tensor]] = {}
+    for factor in factors:
+        for i, c in power.items():
             if factor is not None:
                 terms.setdefault(i, []).append(factor * c)
-        power_of_rest = _times_nilpotent(power_of_rest, rest, z.jets)
-    found |= {i: total(terms[i]) for i in sorted(terms)}
-    return Series(found, z.jets)
+        power = _times_nilpotent(power, rest, z.jets)
+    return Series({0: base} | {i: total(terms[i]) for i in sorted(terms)}, z.jets)
 
 
 def _times_nilpotent(a: Coefficients, b: Coefficients, jets: Jets) -> Coefficients:
-    """The product of two series without value."""
+    """The product of two series without value; a square takes each product of two channels once."""
     found: Coefficients = {}
     for i, table in enumerate(jets.products):
-        terms = []
-        for j, k, factor in table:
-            if j != k and a is b and j in a and k in a:
-                terms.append(scale(a[j] * a[k], 2 * factor))
-                continue
-            for left, right in [(j, k)] if j == k else [(j, k), (k, j)]:
-                if left in a and right in b:
-                    terms.append(scale(a[left] * b[right], factor))
+        if a is b:
+            inside = [(j, k, c if j == k else 2 * c) for j, k, c in table if j in a and k in a]
+            terms = [scale(a[j] * a[k], factor) for j, k, factor in inside]
+        else:
+            terms = products(a, b, table)
         if terms:
             found[i] = total(terms)
     return found
 
 
-def elementwise(
-    coefficients: Callable[[torch.Tensor, int], list[torch.Tensor | None]],
-) -> Callable[..., Series]:
-    """The rule of an elementwise function from `coefficients(z_0, degree) -> [F_0, …, F_degree]`."""
+def elementwise(coefficients: Callable[..., TaylorCoefficients]) -> Callable[..., Series]:
+    """The rule of an elementwise function from `coefficients(z_0, degree, …) -> [F_0, …, F_degree]`."""
 
-    def rule(z: Series) -> Series:
-        return compose(z, coefficients(z.value, max(z.jets.degree, 1)))
+    def rule(z: Series, *options: Any, **named: Any) -> Series:
+        return compose(z, coefficients(z.value, max(z.jets.degree, 1), *options, **named))
 
     return rule
 
 
-def _riccati(
-    value: torch.Tensor, degree: int, constant: float, slope: float
-) -> list[torch.Tensor | None]:
+def _riccati(value: Tensor, degree: int, constant: float, slope: float) -> TaylorCoefficients:
     """F' = constant + slope F − F²: (k+1) F_{k+1} = constant δ_k0 + slope F_k − Σ F_i F_{k−i}."""
     f = [value]
     for k in range(degree):
@@ -74,72 +70,57 @@ def _riccati(
 
 @rule("tanh")
 @elementwise
-def tanh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def tanh(z: Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.tanh(z), degree, constant=1.0, slope=0.0)
 
 
 @rule("sigmoid")
 @elementwise
-def sigmoid(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def sigmoid(z: Tensor, degree: int) -> TaylorCoefficients:
     return _riccati(torch.sigmoid(z), degree, constant=0.0, slope=1.0)
 
 
 @rule("exp")
 @elementwise
-def exp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def exp(z: Tensor, degree: int) -> TaylorCoefficients:
     value = torch.exp(z)
     return [scale(value, 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
-@rule("sin")
 @elementwise
-def sin(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    return _circular(torch.sin(z), torch.cos(z), degree)
+def wave(z: Tensor, degree: int, value: Function, slope: Function, sign: int) -> TaylorCoefficients:
+    """F'' = ± F: the derivatives are F, F', ± F, ± F', F, …"""
+    pair = (value(z), slope(z))
+    signs = [sign ** (k // 2) for k in range(degree + 1)]
+    return [scale(pair[k % 2], s / math.factorial(k)) for k, s in enumerate(signs)]
 
 
-@rule("cos")
-@elementwise
-def cos(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    return _circular(torch.cos(z), -torch.sin(z), degree)
-
-
-def _circular(value: torch.Tensor, slope: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    signs = (1, 1, -1, -1)
-    pair = (value, slope)
-    return [scale(pair[k % 2], signs[k % 4] / math.factorial(k)) for k in range(degree + 1)]
+sin = rule("sin")(partial(wave, value=torch.sin, slope=torch.cos, sign=-1))
+cos = rule("cos")(partial(wave, value=torch.cos, slope=lambda z: -torch.sin(z), sign=-1))
+sinh = rule("sinh")(partial(wave, value=torch.sinh, slope=torch.cosh, sign=1))
+cosh = rule("cosh")(partial(wave, value=torch.cosh, slope=torch.sinh, sign=1))
 
 
 @rule("log")
 @elementwise
-def log(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def log(z: Tensor, degree: int) -> TaylorCoefficients:
     inverse = torch.reciprocal(z)
     return [torch.log(z), *((-1) ** (k - 1) / k * inverse**k for k in range(1, degree + 1))]
 
 
-def _power_rule(
-    exponent: Any, value: Callable[[torch.Tensor], torch.Tensor]
-) -> Callable[..., Series]:
+@elementwise
+def real_power(z: Tensor, degree: int, exponent: Any, value: Function) -> TaylorCoefficients:
     """F = z^p: F_k = F_{k−1} (p − k + 1) / (k z)."""
-
-    @elementwise
-    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        inverse = torch.reciprocal(z)
-        f = [value(z)]
-        for k in range(1, degree + 1):
-            f.append((exponent - k + 1) / k * f[-1] * inverse)
-        return list(f)
-
-    return rule
+    inverse = torch.reciprocal(z)
+    f = [value(z)]
+    for k in range(1, degree + 1):
+        f.append((exponent - k + 1) / k * f[-1] * inverse)
+    return list(f)
 
 
-reciprocal = rule("reciprocal")(_power_rule(-1.0, torch.reciprocal))
-sqrt = rule("sqrt")(_power_rule(0.5, torch.sqrt))
-rsqrt = rule("rsqrt")(_power_rule(-0.5, torch.rsqrt))
-
-
-@rule("rpow")
-def power_of(exponent: Any, z: Any) -> Series:
-    return power(z, exponent)
+reciprocal = rule("reciprocal")(partial(real_power, exponent=-1.0, value=torch.reciprocal))
+sqrt = rule("sqrt")(partial(real_power, exponent=0.5, value=torch.sqrt))
+rsqrt = rule("rsqrt")(partial(real_power, exponent=-0.5, value=torch.rsqrt))
 
 
 @rule("pow")
@@ -147,29 +128,28 @@ def power(z: Any, exponent: Any) -> Series:
     if isinstance(exponent, Series):
         base, exponent = as_pair(z, exponent)
         return exp(multiply(exponent, log(base)))
-    if not isinstance(exponent, torch.Tensor) and exponent == int(exponent) and exponent >= 0:
-        return _natural_power(int(exponent))(z)
-    return _power_rule(exponent, lambda value: torch.pow(value, exponent))(z)
+    if not isinstance(exponent, Tensor) and exponent == int(exponent) and exponent >= 0:
+        return natural_power(z, int(exponent))
+    return real_power(z, exponent, lambda value: torch.pow(value, exponent))
 
 
-def _natural_power(exponent: int) -> Callable[..., Series]:
+rule("rpow")(reflected(power))
+
+
+@elementwise
+def natural_power(z: Tensor, degree: int, exponent: int) -> TaylorCoefficients:
     """F = z^p: F_k = (p over k) z^(p−k), defined at z = 0 too."""
-
-    @elementwise
-    def rule(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        highest = min(degree, exponent)
-        f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
-        return f + [None] * (degree - highest)
-
-    return rule
+    highest = min(degree, exponent)
+    f = [scale(z ** (exponent - k), math.comb(exponent, k)) for k in range(highest + 1)]
+    return f + [None] * (degree - highest)
 
 
-square = rule("square")(_natural_power(2))
+square = rule("square")(partial(natural_power, exponent=2))
 
 
 @rule("erf")
 @elementwise
-def erf(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def erf(z: Tensor, degree: int) -> TaylorCoefficients:
     """F' = g = 2/√π exp(−z²), and g' = −2 z g."""
     g = [2 / math.sqrt(math.pi) * torch.exp(-z * z)]
     for k in range(degree - 1):
@@ -179,7 +159,7 @@ def erf(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
 
 @rule("atan", "arctan")
 @elementwise
-def atan(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def atan(z: Tensor, degree: int) -> TaylorCoefficients:
     """F' = g with (1 + z²) g = 1."""
     inverse = torch.reciprocal(1 + z * z)
     g = [inverse]
@@ -189,31 +169,25 @@ def atan(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
 
 
 @rule("softplus")
-def softplus(z: Series, beta: float = 1.0, threshold: float = 20.0) -> Series:
+@elementwise
+def softplus(
+    z: Tensor, degree: int, beta: float = 1.0, threshold: float = 20.0
+) -> TaylorCoefficients:
     """F' = sigmoid(β z)."""
-
-    @elementwise
-    def rule(value: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-        slope = _riccati(torch.sigmoid(beta * value), degree - 1, constant=0.0, slope=1.0)
-        base = torch.nn.functional.softplus(value, beta, threshold)
-        return [base, *(scale(c, beta**k / (k + 1)) for k, c in enumerate(slope) if c is not None)]
-
-    return rule(z)
+    slope = _riccati(torch.sigmoid(beta * z), degree - 1, constant=0.0, slope=1.0)
+    base = torch.nn.functional.softplus(z, beta, threshold)
+    return [base, *(scale(c, beta**k / (k + 1)) for k, c in enumerate(slope) if c is not None)]
 
 
 @rule("relu")
-def relu(z: Series, inplace: bool = False) -> Series:
-    return ramp(z)
-
-
 @elementwise
-def ramp(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def relu(z: Tensor, degree: int, inplace: bool = False) -> TaylorCoefficients:
     return [torch.relu(z), (z > 0).to(z.dtype)] + [None] * (degree - 1)
 
 
 @rule("abs", "absolute")
 @elementwise
-def absolute(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
+def absolute(z: Tensor, degree: int) -> TaylorCoefficients:
     return [torch.abs(z), torch.sign(z)] + [None] * (degree - 1)
 
 
@@ -228,20 +202,6 @@ def gelu(z: Series, *, approximate: str = "none") -> Series:
         inner = multiply(add(z, multiply(power(z, 3), 0.044715)), math.sqrt(2 / math.pi))
         return multiply(multiply(z, add(tanh(inner), 1.0)), 0.5)
     return multiply(multiply(z, add(erf(multiply(z, math.sqrt(0.5))), 1.0)), 0.5)
-
-
-@rule("sinh")
-@elementwise
-def sinh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    pair = (torch.sinh(z), torch.cosh(z))
-    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
-
-
-@rule("cosh")
-@elementwise
-def cosh(z: torch.Tensor, degree: int) -> list[torch.Tensor | None]:
-    pair = (torch.cosh(z), torch.sinh(z))
-    return [scale(pair[k % 2], 1 / math.factorial(k)) for k in range(degree + 1)]
 
 
 @rule("layer_norm")

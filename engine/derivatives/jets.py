@@ -15,16 +15,19 @@ the ordinary truncated Taylor series.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 from attrs import field, frozen
 
 MultiIndex = tuple[int, ...]
 Functional = Mapping[MultiIndex, float]
 """Σ a_α D^α u, as {α: a_α}."""
+Row = dict[MultiIndex, Fraction]
+"""Σ c_α u_α of Taylor coefficients, as {α: c_α}."""
 
 
 @frozen
@@ -42,7 +45,7 @@ class Jets:
     """
 
     monomials: tuple[MultiIndex, ...]
-    rows: tuple[Mapping[MultiIndex, Fraction], ...] = field(repr=False)
+    rows: tuple[Row, ...] = field(repr=False)
     products: tuple[tuple[tuple[int, int, float], ...], ...] = field(repr=False)
     degree: int
 
@@ -59,7 +62,7 @@ class Jets:
         """
         wanted = _taylor(functional)
         factors = {i: wanted[m] for i, m in enumerate(self.monomials) if wanted.get(m)}
-        combined: dict[MultiIndex, Fraction] = {}
+        combined: Row = {}
         for i, factor in factors.items():
             _add(combined, self.rows[i], factor)
         if combined != wanted:
@@ -108,35 +111,29 @@ def _graded(index: MultiIndex) -> tuple[int, MultiIndex]:
     return sum(index), index
 
 
-def _taylor(functional: Functional) -> dict[MultiIndex, Fraction]:
+def _taylor(functional: Functional) -> Row:
     """Σ a_α D^α u in terms of Taylor coefficients; fractions make every later rank decision exact."""
     return {index: Fraction(a) * factorial(index) for index, a in functional.items() if a}
 
 
-def _contract(
-    functional: Mapping[MultiIndex, Fraction], shift: MultiIndex
-) -> dict[MultiIndex, Fraction]:
-    lowered = {
-        tuple(a - b for a, b in zip(index, shift, strict=True)): c
+def _contract(functional: Row, shift: MultiIndex) -> Row:
+    return {
+        tuple(map(operator.sub, index, shift)): c
         for index, c in functional.items()
+        if all(map(operator.ge, index, shift))
     }
-    return {index: c for index, c in lowered.items() if min(index) >= 0}
 
 
-def _add(
-    to: dict[MultiIndex, Fraction], row: Mapping[MultiIndex, Fraction], factor: Fraction
-) -> None:
+def _add(to: Row, row: Row, factor: Fraction) -> None:
     for index, c in row.items():
         total = to.pop(index, Fraction(0)) + factor * c
         if total:
             to[index] = total
 
 
-def _reduced_echelon(
-    vectors: Iterable[dict[MultiIndex, Fraction]],
-) -> dict[MultiIndex, dict[MultiIndex, Fraction]]:
+def _reduced_echelon(vectors: Iterable[Row]) -> dict[MultiIndex, Row]:
     """{pivot: row}: each row is 1 at its own pivot and 0 at the others; pivots of low degree first."""
-    echelon: dict[MultiIndex, dict[MultiIndex, Fraction]] = {}
+    echelon: dict[MultiIndex, Row] = {}
     for vector in vectors:
         rest = dict(vector)
         for pivot, row in echelon.items():
@@ -151,13 +148,10 @@ def _reduced_echelon(
     return echelon
 
 
-def _products(
-    row: Mapping[MultiIndex, Fraction], monomials: tuple[MultiIndex, ...]
-) -> tuple[tuple[int, int, float], ...]:
+def _products(row: Row, monomials: tuple[MultiIndex, ...]) -> tuple[tuple[int, int, float], ...]:
     terms = []
-    for j, left in enumerate(monomials):
-        for k, right in enumerate(monomials):
-            total = tuple(a + b for a, b in zip(left, right, strict=True))
-            if 0 < j <= k and row.get(total):
-                terms.append((j, k, float(row[total])))
+    for j, k in combinations_with_replacement(range(1, len(monomials)), 2):
+        total = tuple(a + b for a, b in zip(monomials[j], monomials[k], strict=True))
+        if row.get(total):
+            terms.append((j, k, float(row[total])))
     return tuple(terms)

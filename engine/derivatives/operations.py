@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pinn.engine.derivatives.series import (
     Coefficients,
+    Rule,
     Series,
     SeriesError,
     apply,
@@ -18,6 +20,11 @@ from pinn.engine.derivatives.series import (
     scale,
     total,
 )
+
+
+def reflected(function: Rule) -> Rule:
+    """The rule of an operation that takes its two operands the other way round."""
+    return lambda a, b, **named: function(b, a, **named)
 
 
 def constant(value: Any, like: Series) -> Series:
@@ -45,17 +52,12 @@ def subtract(a: Any, b: Any, *, alpha: Any = 1) -> Series:
     return add(a, -b, alpha=alpha)
 
 
-@rule("rsub")
-def subtract_from(a: Any, b: Any, *, alpha: Any = 1) -> Series:
-    return subtract(b, a, alpha=alpha)
-
-
 @rule("mul", "multiply", "rmul")
 def multiply(a: Any, b: Any) -> Series:
     return product(a, b, torch.mul)
 
 
-def product(a: Any, b: Any, times: Callable[..., torch.Tensor]) -> Series:
+def product(a: Any, b: Any, times: Callable[..., Tensor]) -> Series:
     """The product rule, read off the table of the jets."""
     if not isinstance(b, Series):
         return a.map(lambda c: times(c, b))
@@ -64,32 +66,33 @@ def product(a: Any, b: Any, times: Callable[..., torch.Tensor]) -> Series:
     x, y = a.coefficients, b.coefficients
     found: Coefficients = {0: times(x[0], y[0])}
     for i, table in enumerate(a.jets.products[1:], start=1):
-        pairs = [(0, i, 1.0), *table]
-        terms = [
-            scale(times(x[left], y[right]), factor)
-            for j, k, factor in pairs
-            for left, right in ([(j, k)] if j == k else [(j, k), (k, j)])
-            if left in x and right in y
-        ]
-        if terms:
+        if terms := products(x, y, [(0, i, 1.0), *table], times):
             found[i] = total(terms)
     return Series(found, a.jets)
+
+
+def products(
+    x: Coefficients,
+    y: Coefficients,
+    table: Iterable[tuple[int, int, float]],
+    times: Callable[..., Tensor] = torch.mul,
+) -> list[Tensor]:
+    """c x_j y_k and c x_k y_j (once where j = k) for each (j, k, c) of the table, but the zeros."""
+    return [
+        scale(times(x[left], y[right]), factor)
+        for j, k, factor in table
+        for left, right in ([(j, k)] if j == k else [(j, k), (k, j)])
+        if left in x and right in y
+    ]
 
 
 @rule("div", "divide", "true_divide", "truediv")
 def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Series:
     if rounding_mode is not None:
         raise SeriesError("a rounded quotient has no Taylor series")
-    return (
-        multiply(apply(torch.reciprocal, (b,), {}), a)
-        if isinstance(b, Series)
-        else a.map(lambda c: c / b)
-    )
-
-
-@rule("rdiv", "rtruediv")
-def divide_into(a: Any, b: Any) -> Series:
-    return divide(b, a)
+    if isinstance(b, Series):
+        return multiply(apply(torch.reciprocal, (b,), {}), a)
+    return a.map(lambda c: c / b)
 
 
 @rule("matmul", "mm")
@@ -99,19 +102,19 @@ def matmul(a: Any, b: Any) -> Series:
     return product(a, b, torch.matmul)
 
 
-@rule("rmatmul")
-def matmul_from(a: Any, b: Any) -> Series:
-    return matmul(b, a)
-
-
 def rows(z: Series) -> Series:
     """`z` with every coefficient in the shape of the value, but for one row where all rows agree."""
 
-    def expanded(c: torch.Tensor) -> torch.Tensor:
+    def expanded(c: Tensor) -> Tensor:
         agree = z.ndim > 1 and c.ndim == z.ndim and c.shape[0] == 1
         return c.expand(1, *z.shape[1:]) if agree else c.expand(z.shape)
 
     return z.map(expanded)
+
+
+rule("rsub")(reflected(subtract))
+rule("rdiv", "rtruediv")(reflected(divide))
+rule("rmatmul")(reflected(matmul))
 
 
 @rule("addmm")
@@ -154,7 +157,7 @@ def linear(func: Callable[..., Any], z: Series, *args: Any, **kwargs: Any) -> An
     return tuple(Series({i: image[p] for i, image in images.items()}, z.jets) for p in pieces)
 
 
-def join(func: Callable[..., torch.Tensor]) -> Callable[..., Series]:
+def join(func: Callable[..., Tensor]) -> Callable[..., Series]:
     """The rule of `torch.cat` and `torch.stack`."""
 
     def joined(parts: Sequence[Any], dim: int = 0) -> Series:
@@ -170,7 +173,7 @@ rule("cat", "concat", "concatenate")(join(torch.cat))
 rule("stack")(join(torch.stack))
 
 
-def _alike(parts: Sequence[Series], channel: int, dim: int) -> list[torch.Tensor]:
+def _alike(parts: Sequence[Series], channel: int, dim: int) -> list[Tensor]:
     """One coefficient of each part, expanded no further than joining along `dim` needs.
 
     Slopes of coordinates are the same at every point: they stay one row, which keeps the first layer
@@ -213,7 +216,7 @@ def on_values(func: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-def constant_like(func: Callable[..., torch.Tensor]) -> Callable[..., Series]:
+def constant_like(func: Callable[..., Tensor]) -> Callable[..., Series]:
     """The rule of `torch.zeros_like` and `torch.ones_like`."""
     return lambda z, **kwargs: constant(func(z.value, **kwargs), z)
 
@@ -227,9 +230,9 @@ VALUES_ONLY = "gt lt ge le eq ne sign"
 CONSTANTS = "zeros_like ones_like"
 
 for _name in LINEAR.split():
-    rule(_name)(partial(linear, getattr(torch.Tensor, _name)))
+    rule(_name)(partial(linear, getattr(Tensor, _name)))
 for _name in VALUES_ONLY.split():
     rule(_name)(on_values(getattr(torch, _name)))
 for _name in CONSTANTS.split():
     rule(_name)(constant_like(getattr(torch, _name)))
-rule("view")(partial(linear, torch.Tensor.reshape))  # an expanded coefficient has no view
+rule("view")(partial(linear, Tensor.reshape))  # an expanded coefficient has no view

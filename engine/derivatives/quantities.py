@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.engine.derivatives.jets import Functional
+from pinn.engine.derivatives.operators import Operators
 
 Forms = Mapping[str, Functional]
 """A linear combination of derivatives: {field: {α: a_α}}."""
@@ -23,7 +25,7 @@ OPERATORS = {
     np.power: operator.pow,
 }
 
-Resolve = Callable[[Forms], torch.Tensor]
+Resolve = Callable[[Forms], Tensor]
 
 
 class Quantities:
@@ -41,7 +43,7 @@ class Quantities:
         coordinates: Mapping[str, Any],
         fields: Mapping[str, Any] | Sequence[str],
         resolve: Resolve | None = None,
-        unknowns: Mapping[str, torch.Tensor] | None = None,
+        unknowns: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._coordinates = coordinates
         self._fields = fields
@@ -86,7 +88,7 @@ class Quantities:
         return Combination({field: {index: 1.0}}, None, self._resolve)
 
 
-class Combination:
+class Combination(Operators):
     """A sum Σ a_α D^α u + rest that waits: it becomes a tensor when something not linear needs it.
 
     Waiting lets `q.u_t - nu * q.u_xx` reach the network as one request (see `jets.py`).
@@ -107,7 +109,7 @@ class Combination:
         self._rest = rest
         self._resolve = resolve
 
-    def tensor(self) -> torch.Tensor:
+    def tensor(self) -> Tensor:
         """The value at every point, (n,)."""
         value = self._resolve(self._forms)
         return value if self._rest is None else value + self._rest
@@ -124,13 +126,13 @@ class Combination:
             raise AttributeError(name)
         return getattr(self.tensor(), name)
 
-    def __getitem__(self, item: Any) -> torch.Tensor:
+    def __getitem__(self, item: Any) -> Tensor:
         return self.tensor()[item]
 
     def __len__(self) -> int:
         return len(self.tensor())
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
+    def __iter__(self) -> Iterator[Tensor]:
         return iter(self.tensor())
 
     def __add__(self, other: Any) -> Combination:
@@ -143,13 +145,8 @@ class Combination:
             return Combination(forms, _plus(self._rest, other._rest), self._resolve)
         return Combination(self._forms, _plus(self._rest, other), self._resolve)
 
-    __radd__ = __add__
-
     def __neg__(self) -> Combination:
         return self._times(-1.0)
-
-    def __abs__(self) -> torch.Tensor:
-        return self.tensor().abs()
 
     def __sub__(self, other: Any) -> Combination:
         return self + (-other)
@@ -158,46 +155,12 @@ class Combination:
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, int | float):
-            return self._times(other)
-        return self.tensor() * _plain(other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self * other
+        return self._times(other) if isinstance(other, int | float) else super().__mul__(other)
 
     def __truediv__(self, other: Any) -> Any:
-        if isinstance(other, int | float):
-            return self._times(1 / other)
-        return self.tensor() / _plain(other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self.tensor()
-
-    def __pow__(self, exponent: Any) -> torch.Tensor:
-        return self.tensor() ** _plain(exponent)
-
-    def __rpow__(self, base: Any) -> Any:
-        return base ** self.tensor()
-
-    def __gt__(self, other: Any) -> Any:
-        return self.tensor() > _plain(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.tensor() < _plain(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.tensor() >= _plain(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.tensor() <= _plain(other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self.tensor() == _plain(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self.tensor() != _plain(other)
-
-    __hash__ = object.__hash__
+        return (
+            self._times(1 / other) if isinstance(other, int | float) else super().__truediv__(other)
+        )
 
     def _times(self, factor: float) -> Combination:
         forms = {f: {i: factor * a for i, a in form.items()} for f, form in self._forms.items()}
@@ -227,7 +190,7 @@ def _resolved(args: Any) -> Any:
 
 def named_tensors(
     found: Any, count: int, what: str, single: str | None = None
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Tensor]:
     """What equations or a condition returned, as {name: (count,)}.
 
     Raises:
@@ -241,7 +204,7 @@ def named_tensors(
     tensors = {}
     for name, value in found.items():
         tensor = _plain(value)
-        if not isinstance(tensor, torch.Tensor):
+        if not isinstance(tensor, Tensor):
             raise PinnError(f"{what}: {name!r} is {type(tensor).__name__}, not a tensor")
         if tensor.shape != (count,):
             raise PinnError(

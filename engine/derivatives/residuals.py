@@ -7,18 +7,19 @@ from typing import Any
 
 import torch
 from attrs import frozen
+from torch import Tensor
 
 from pinn.core.errors import PartError, PinnError, Whence, one_of
 from pinn.core.problem import Problem
 from pinn.core.tracebacks import one_line
 from pinn.engine.derivatives.jets import Functional, Jets, jets
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
-from pinn.engine.derivatives.series import coordinate
+from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values
 
 Network = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
-Unknowns = Mapping[str, torch.Tensor]
+Unknowns = Mapping[str, Tensor]
 """Values of a problem's unknowns, scalars."""
 
 PROBE_POINTS = 3
@@ -40,17 +41,20 @@ class Residuals:
     single: str | None = None
 
     def __call__(
-        self, network: Network, points: torch.Tensor, unknowns: Unknowns | None = None
-    ) -> torch.Tensor:
+        self, network: Network, points: Tensor, unknowns: Unknowns | None = None
+    ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
         Further columns of the points are measured values, one a residual, and are subtracted.
         """
         places, measured = points.tensor_split([self.problem.domain.dimension], 1)
-        named = self.law(quantities(self.problem, network, places, self.jets, unknowns))
-        tensors = named_tensors(named, len(points), self.what, self.single)
-        found = torch.stack(list(tensors.values()))
+        found = self.of(quantities(self.problem, network, places, self.jets, unknowns), len(points))
         return found - measured.T if measured.shape[1] else found
+
+    def of(self, q: Quantities, count: int) -> Tensor:
+        """Residuals (len(names), count) of the quantities at so many points."""
+        tensors = named_tensors(self.law(q), count, self.what, self.single)
+        return torch.stack(list(tensors.values()))
 
 
 def residuals(
@@ -69,10 +73,10 @@ def residuals(
     requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
     generator = torch.Generator().manual_seed(0)
 
-    def numbers() -> torch.Tensor:
+    def numbers() -> Tensor:
         return torch.rand(PROBE_POINTS, generator=generator, dtype=dtype) + 0.5
 
-    def record(forms: Forms) -> torch.Tensor:
+    def record(forms: Forms) -> Tensor:
         requests.extend(form for form in forms.values() if any(form.values()))
         return numbers()
 
@@ -111,22 +115,22 @@ def _check_names(problem: Problem) -> None:
 def quantities(
     problem: Problem,
     network: Network,
-    points: torch.Tensor,
+    points: Tensor,
     wanted: Jets,
     unknowns: Unknowns | None = None,
 ) -> Quantities:
     """q for the fields of a network at `points` (n, dimension), with derivatives."""
-    names = problem.domain.names
-    columns = [coordinate(points[:, i : i + 1], i, wanted) for i in range(len(names))]
-    inputs: Any = columns
+    inputs: Any = [
+        coordinate(points[:, i : i + 1], i, wanted) for i in range(problem.domain.dimension)
+    ]
     outputs = network(torch.cat(inputs, -1))
     if tuple(outputs.shape) != (len(points), len(problem.fields)):
         raise PinnError(
             f"the network returned shape {tuple(outputs.shape)} for {len(points)} points and the "
             f"fields {', '.join(problem.fields)}; expected ({len(points)}, {len(problem.fields)})"
         )
-    series = {name: coordinate(points[:, i], i, wanted) for i, name in enumerate(names)}
     raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
+    series = _coordinates(problem, points, wanted)
     fields = problem.ansatz(Quantities(series, raw, unknowns=unknowns))
     if set(fields) != set(problem.fields):
         raise PartError(
@@ -134,19 +138,20 @@ def quantities(
             f"not {one_of(fields)}",
             Whence(problem),
         )
-    places = {name: points[:, i] for i, name in enumerate(names)}
-    return from_series(problem, places, fields, unknowns)
+    return _from_series(problem, points, fields, unknowns)
 
 
-def from_series(
-    problem: Problem,
-    places: Mapping[str, torch.Tensor],
-    fields: Mapping[str, Any],
-    unknowns: Unknowns | None = None,
+def _coordinates(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series]:
+    names = enumerate(problem.domain.names)
+    return {name: coordinate(points[:, i], i, wanted) for i, name in names}
+
+
+def _from_series(
+    problem: Problem, points: Tensor, fields: Mapping[str, Any], unknowns: Unknowns | None
 ) -> Quantities:
     """q for fields that are given as Taylor series."""
 
-    def resolve(forms: Forms) -> torch.Tensor:
+    def resolve(forms: Forms) -> Tensor:
         try:
             terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
         except KeyError:
@@ -155,9 +160,9 @@ def from_series(
                 f"first: {_written(problem, forms)}; a factor must be a number known beforehand, or a "
                 "tensor, but no float(…) of a tensor"
             ) from None
-        first = next(iter(places.values()))
-        return sum(terms[1:], terms[0]) if terms else torch.zeros_like(first)
+        return sum(terms[1:], terms[0]) if terms else torch.zeros_like(points[:, 0])
 
+    places = {name: points[:, i] for i, name in enumerate(problem.domain.names)}
     return Quantities(places, problem.fields, resolve, unknowns)
 
 
@@ -172,17 +177,12 @@ def _written(problem: Problem, forms: Forms) -> str:
     return " + ".join(terms)
 
 
-def exact_residuals(law: Residuals, points: torch.Tensor) -> torch.Tensor:
+def exact_residuals(law: Residuals, points: Tensor) -> Tensor:
     """Residuals (len(names), n) of the problem's own exact `solution`."""
     problem = law.problem
-    names = problem.domain.names
-    series = {name: coordinate(points[:, i], i, law.jets) for i, name in enumerate(names)}
     true = true_values(problem, points)
+    series = _coordinates(problem, points, law.jets)
     fields = problem.solution(Quantities(series, (), unknowns=true))
     if fields is None:
         raise PinnError(f"{problem.name} has no exact solution")
-    places = {name: points[:, i] for i, name in enumerate(names)}
-    tensors = named_tensors(
-        law.law(from_series(problem, places, fields, true)), len(points), law.what, law.single
-    )
-    return torch.stack(list(tensors.values()))
+    return law.of(_from_series(problem, points, fields, true), len(points))

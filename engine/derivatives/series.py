@@ -9,11 +9,13 @@ from functools import reduce
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, factorial
+from pinn.engine.derivatives.operators import Operators
 
-Coefficients = dict[int, torch.Tensor]
+Coefficients = dict[int, Tensor]
 
 
 class SeriesError(TypeError):
@@ -24,13 +26,21 @@ class UnknownOperation(UserWarning):
     """An operation without a Taylor rule was differentiated by nested autograd."""
 
 
-class Series:
+OF_THE_VALUE = {"shape", "ndim", "dtype", "device", "dim", "size"}
+
+
+class Series(Operators):
     """One function of the coordinates, near every point.
 
     Args:
         coefficients: {channel: tensor}; an absent channel is zero; all broadcast to the value's shape.
         jets: what the channels mean and how they multiply.
     """
+
+    shape: torch.Size
+    ndim: int
+    dtype: torch.dtype
+    device: torch.device
 
     __array_ufunc__ = None
     """NumPy numbers on the left leave the operation to the series."""
@@ -50,17 +60,19 @@ class Series:
         return apply(func, args, kwargs or {})
 
     def __getattr__(self, name: str) -> Any:
-        method = None if name.startswith("__") else getattr(torch.Tensor, name, None)
+        if name in OF_THE_VALUE:
+            return getattr(self.value, name)
+        method = None if name.startswith("__") else getattr(Tensor, name, None)
         if not callable(method):
             raise AttributeError(f"a Taylor series has no attribute {name!r}")
         return lambda *args, **kwargs: apply(method, (self, *args), kwargs)
 
     @property
-    def value(self) -> torch.Tensor:
+    def value(self) -> Tensor:
         """The function itself at each point."""
         return self.coefficients[0]
 
-    def read(self, functional: Functional) -> torch.Tensor:
+    def read(self, functional: Functional) -> Tensor:
         """Σ a_α D^α u at each point, in the shape of the value."""
         terms = [
             self.coefficients[i] if factor == 1 else factor * self.coefficients[i]
@@ -69,31 +81,9 @@ class Series:
         ]
         return total(terms).expand(self.shape) if terms else torch.zeros_like(self.value)
 
-    def map(self, func: Callable[[torch.Tensor], Any]) -> Series:
+    def map(self, func: Callable[[Tensor], Any]) -> Series:
         """Apply a linear function to every coefficient."""
         return Series({i: func(c) for i, c in self.coefficients.items()}, self.jets)
-
-    @property
-    def shape(self) -> torch.Size:
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.value.ndim
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.value.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.value.device
-
-    def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        return self.ndim
 
     def __len__(self) -> int:
         return len(self.value)
@@ -113,65 +103,8 @@ class Series:
     def __pos__(self) -> Series:
         return self
 
-    def __abs__(self) -> Series:
-        return apply(torch.abs, (self,), {})
 
-    def __add__(self, other: Any) -> Series:
-        return apply(torch.add, (self, other), {})
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Series:
-        return apply(torch.sub, (self, other), {})
-
-    def __rsub__(self, other: Any) -> Series:
-        return apply(torch.sub, (other, self), {})
-
-    def __mul__(self, other: Any) -> Series:
-        return apply(torch.mul, (self, other), {})
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Series:
-        return apply(torch.div, (self, other), {})
-
-    def __rtruediv__(self, other: Any) -> Series:
-        return apply(torch.div, (other, self), {})
-
-    def __pow__(self, exponent: Any) -> Series:
-        return apply(torch.pow, (self, exponent), {})
-
-    def __rpow__(self, base: Any) -> Series:
-        return apply(torch.pow, (base, self), {})
-
-    def __matmul__(self, other: Any) -> Series:
-        return apply(torch.matmul, (self, other), {})
-
-    def __rmatmul__(self, other: Any) -> Series:
-        return apply(torch.matmul, (other, self), {})
-
-    def __gt__(self, other: Any) -> Any:
-        return apply(torch.gt, (self, other), {})
-
-    def __lt__(self, other: Any) -> Any:
-        return apply(torch.lt, (self, other), {})
-
-    def __ge__(self, other: Any) -> Any:
-        return apply(torch.ge, (self, other), {})
-
-    def __le__(self, other: Any) -> Any:
-        return apply(torch.le, (self, other), {})
-
-    def __eq__(self, other: Any) -> Any:
-        return apply(torch.eq, (self, other), {})
-
-    def __ne__(self, other: Any) -> Any:
-        return apply(torch.ne, (self, other), {})
-
-    __hash__ = object.__hash__
-
-
-def coordinate(value: torch.Tensor, axis: int, jets: Jets) -> Series:
+def coordinate(value: Tensor, axis: int, jets: Jets) -> Series:
     """The coordinate number `axis` itself: its value, slope one, and nothing above."""
     ones = torch.ones((1,) * value.ndim, dtype=value.dtype, device=value.device)
     slopes = {i: c * ones for i, c in jets.slopes(axis).items()}
@@ -207,11 +140,11 @@ def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     return by_nested_autograd(func, args, kwargs)
 
 
-def scale(tensor: torch.Tensor, factor: float) -> torch.Tensor:
+def scale(tensor: Tensor, factor: float) -> Tensor:
     return tensor if factor == 1 else factor * tensor
 
 
-def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+def total(terms: Sequence[Tensor]) -> Tensor:
     return reduce(torch.add, terms)
 
 
@@ -232,11 +165,11 @@ def by_nested_autograd(
     like = next(leaf for leaf in leaves if isinstance(leaf, Series))
     jets = like.jets
 
-    def image(*steps: torch.Tensor) -> torch.Tensor:
+    def image(*steps: Tensor) -> Tensor:
         moved = [_polynomial(a, steps) if isinstance(a, Series) else a for a in leaves]
         plain_args, plain_kwargs = tree_unflatten(moved, structure)
         result = func(*plain_args, **plain_kwargs)
-        if not isinstance(result, torch.Tensor):
+        if not isinstance(result, Tensor):
             raise SeriesError(f"torch.{name} does not return one tensor: it has no Taylor series")
         return result
 
@@ -257,7 +190,7 @@ def by_nested_autograd(
     )
 
 
-def _polynomial(z: Series, steps: Sequence[torch.Tensor]) -> torch.Tensor:
+def _polynomial(z: Series, steps: Sequence[Tensor]) -> Tensor:
     """A polynomial with the same jets: Σ z_i ε^(monomial i)."""
     return total(
         [
@@ -267,18 +200,16 @@ def _polynomial(z: Series, steps: Sequence[torch.Tensor]) -> torch.Tensor:
     )
 
 
-def _derivative(
-    func: Callable[..., torch.Tensor], index: MultiIndex
-) -> Callable[..., torch.Tensor]:
+def _derivative(func: Callable[..., Tensor], index: MultiIndex) -> Callable[..., Tensor]:
     for axis, degree in enumerate(index):
         for _ in range(degree):
             func = _slope(func, axis)
     return func
 
 
-def _slope(func: Callable[..., torch.Tensor], axis: int) -> Callable[..., torch.Tensor]:
-    def slope(*steps: torch.Tensor) -> torch.Tensor:
-        def moved(step: torch.Tensor) -> torch.Tensor:
+def _slope(func: Callable[..., Tensor], axis: int) -> Callable[..., Tensor]:
+    def slope(*steps: Tensor) -> Tensor:
+        def moved(step: Tensor) -> Tensor:
             return func(*steps[:axis], step, *steps[axis + 1 :])
 
         return torch.func.jvp(moved, (steps[axis],), (torch.ones_like(steps[axis]),))[1]

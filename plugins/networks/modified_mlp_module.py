@@ -30,5 +30,4 @@ class Gated(nn.Module):
         u, v = (self.activation(encoder(h)) for encoder in self.encoders)
         for layer in self.hidden:
             h = u + self.activation(layer(h)) * (v - u)
-        result: Tensor = self.output(h)
-        return result
+        return self.output(h)
