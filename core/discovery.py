@@ -10,7 +10,14 @@ from contextlib import contextmanager, redirect_stdout
 from email.message import Message
 from email.parser import HeaderParser
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points, version
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageNotFoundError,
+    distributions,
+    entry_points,
+    version,
+)
 from importlib.util import find_spec
 from typing import Any
 
@@ -169,6 +176,14 @@ def _damaged() -> str:
         except Exception:
             return f"entry_points.txt of {distribution.name} is damaged: install it again"
     return "an installed distribution is damaged"
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of a distribution; None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def misfit(origin: Origin) -> str | None:

@@ -9,11 +9,10 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pinn.core.discovery import registry
+from pinn.core.discovery import installed_version, registry
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training.checkpoint import newest_first
 
@@ -34,7 +33,7 @@ def environment(device: str, parts: Iterable[Any], *frameworks: str) -> dict[str
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "device": device,
-        "versions": {name: _version(name) for name in libraries},
+        "versions": {name: installed_version(name) for name in libraries},
         "plugins": {
             f"{part.kind} {part.name}": str(part.origin)
             for part in registry().parts()
@@ -42,13 +41,6 @@ def environment(device: str, parts: Iterable[Any], *frameworks: str) -> dict[str
         },
         "git_commit": _git_commit(),
     }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _git_commit() -> str | None:

@@ -16,6 +16,9 @@ from pinn.core.randomness import global_state, restore_global_state
 from pinn.engine.configuration.config import Config
 from pinn.engine.training.sampling import draw_points
 
+PLAIN = ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds")
+"""What a checkpoint holds of a state as it is."""
+
 
 @define
 class State:
@@ -39,13 +42,7 @@ class State:
 
     def to_checkpoint(self) -> dict[str, Any]:
         return {
-            "step": self.step,
-            "stage": self.stage,
-            "stage_step": self.stage_step,
-            "stage_over": self.stage_over,
-            "draws": self.draws,
-            "best_loss": self.best_loss,
-            "seconds": self.seconds,
+            **{name: getattr(self, name) for name in PLAIN},
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "weights": self.weights,
@@ -67,7 +64,7 @@ class State:
         )
         self.weights = saved["weights"].to(device)
         self.memories = {name: memory.to(device) for name, memory in saved["memories"].items()}
-        for name in ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds"):
+        for name in PLAIN:
             setattr(self, name, saved[name])
         restore_global_state(saved["random"])
 

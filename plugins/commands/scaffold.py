@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from keyword import iskeyword
@@ -15,7 +15,7 @@ import click
 
 from pinn.core import PinnError
 from pinn.core.contract import NAME
-from pinn.core.discovery import registry
+from pinn.core.discovery import installed_version, registry
 from pinn.core.errors import nearest, one_of
 from pinn.core.kinds import KINDS
 
@@ -88,7 +88,7 @@ def _check(kind: str, name: str) -> None:
         if part.name == name:
             raise PinnError(f"{part.origin} offers a {kind} {name!r} already; choose another name")
     package, module = f"pinn-{name}", _module(name)
-    if installed := _version(package):
+    if installed := installed_version(package):
         raise PinnError(f"{package} {installed} is installed already; choose another name")
     if find_spec(module):
         raise PinnError(f"there is a module {module} already; choose another name")
@@ -155,13 +155,6 @@ def _module(name: str) -> str:
 
 def _class_name(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("-"))
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _requirement() -> str:
