@@ -21,12 +21,8 @@ from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative
-from pinn.testing.probes.tracing import check_traced
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 CLOSE = 1e-9
@@ -272,19 +268,6 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
     module = deepcopy(_built(trial)).to(META)
     mend = "keep tensors as parameters or buffers, or make them of the input, as in x.new_zeros(…)"
     check_device("forward", mend, lambda: module(_points(BOXES[1]).to(META)))
-
-
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    check_traced(small_config(trial, run={"precision": "float64"}), "forward")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the module keeps something that is neither parameter nor buffer, or the network "
-        "something in itself; what changes must be in the state_dict",
-    )
-    trains_everywhere(trial)
 
 
 CHECKS = (

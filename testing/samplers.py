@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +9,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pinn.core.domain import Box, Points
-from pinn.core.errors import PinnError
 from pinn.core.parts import Sampler
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.examples import boxes, for_examples
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.small_runs import trains_and_continues_exactly, trains_everywhere
+from pinn.testing.small_runs import accepted_count, it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 MEND = "draw from the `generator` that is handed in, as in generator.uniform(…)"
@@ -35,25 +33,6 @@ def check_sampler(sampler: type[Sampler] | Sampler) -> None:
         AssertionError: what was found, and what to do.
     """
     perform("sampler", sampler, (*DECLARATION, *CHECKS))
-
-
-def accepted_count(sampler: Any, box: Box, count: int) -> int:
-    """`count`, or where the sampler refuses it, the number that its message offers instead."""
-    try:
-        sampler.draw(box, count, np.random.default_rng(0))
-        return count
-    except PinnError as error:
-        refusal = str(error)
-    for offered in map(int, re.findall(r"\d+", refusal)):
-        try:
-            if offered != count and len(sampler.draw(box, offered, np.random.default_rng(0))):
-                return offered
-        except PinnError:
-            continue
-    raise AssertionError(
-        f"draw refuses {count} points in {box.dimension} dimensions and names no number that it "
-        f'accepts ({refusal!r}): say one, as in "…, such as 64"'
-    )
 
 
 def _examples(check: Callable[[Box, int, int], None]) -> None:
@@ -134,21 +113,6 @@ def points_drawn_anew_lie_in_the_box(trial: Trial) -> None:
                 "redraw returns other points from the same generator and residuals: make it "
                 "depend on its arguments alone"
             )
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    points: dict[str, Any] = {
-        "interior": accepted_count(trial.part, Box(x=(0, 1), y=(0, 1)), 49),
-        "redraw": 2,
-    }
-    count = accepted_count(trial.part, Box(x=(0, 1)), 5)
-    points["conditions"] = {"initial": count, "walls": 2 * count}  # on two faces
-    trains_and_continues_exactly(
-        trial,
-        "the sampler keeps something from draw to draw; all that it may depend on is handed in",
-        points=points,
-    )
-    trains_everywhere(trial, points=points)
 
 
 CHECKS = (

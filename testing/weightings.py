@@ -14,12 +14,8 @@ from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.examples import for_examples
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.probes.tracing import check_traced
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 Shape = tuple[int, int]
@@ -251,22 +247,6 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
     part = trial.part
     check_device("update", LIKE, lambda: part.update_at(places, weights, residuals))
     check_device("contributions", LIKE, lambda: part.contributions(weights, residuals))
-
-
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    config = small_config(trial, run={"precision": "float64"})
-    check_traced(config, "update or contributions")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the weighting keeps something from step to step; all that it may remember is in the "
-        "weights",
-        points={"redraw": 2},
-    )
-    trains_everywhere(trial)
-    trains_everywhere(trial, points={"chunk": 16})
 
 
 CHECKS = (

@@ -16,7 +16,7 @@ from pinn.testing.analyzers.runs import observed, sections, trained_run, unobser
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.small_runs import small_run
+from pinn.testing.small_runs import small_run, trains_everywhere
 from pinn.testing.trial import Trial
 
 OWN_STREAM = "draw from view.generator(self.name), which is a stream of its own at every step"
@@ -145,6 +145,4 @@ def killed_and_continued_it_records_the_same(trial: Trial) -> None:
 
 
 def it_works_in_every_precision_and_on_every_device(trial: Trial) -> None:
-    small_run(trial, run={"precision": "float64"}, **sections(trial))
-    if torch.cuda.is_available():
-        small_run(trial, run={"device": "cuda"}, **sections(trial))
+    trains_everywhere(trial, **sections(trial))

@@ -10,7 +10,7 @@ from pinn.core.options import options
 from pinn.core.problem import Problem
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
-from pinn.testing.probes.tracing import check_traced
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
 from pinn.testing.problems.ansatz import (
     it_has_conditions_to_take_over,
     its_ansatz_leaves_the_inside_free,
@@ -32,11 +32,7 @@ from pinn.testing.problems.residuals import (
     its_residuals_are_finite_numbers_of_the_networks_precision,
     its_taylor_series_agree_with_nested_autograd,
 )
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 
@@ -78,21 +74,6 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
         there = evolve(law, points=law.points.to(META))
         mend = "make tensors of q.x (torch.zeros_like(q.x), q.x.new_tensor(…))"
         check_device(law.called, mend, partial(there, module))
-
-
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    config = small_config(trial, run={"precision": "float64"})
-    check_traced(config, "a method of the problem")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the problem keeps something that changes, in itself or in its module, or draws random "
-        "numbers; make every method depend on the options and q alone",
-        points={"redraw": 2},
-    )
-    trains_everywhere(trial)
 
 
 OF_RESIDUALS = (
