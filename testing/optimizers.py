@@ -139,8 +139,7 @@ def its_state_dict_holds_all_that_it_remembers(trial: Trial) -> None:
     place = first_difference(straight.steps(4, 8), continued.steps(4, 8))
     assert place is None, (
         "an optimizer that loads the state_dict of another goes on differently: it remembers "
-        "something that is not in it; keep what changes in self.state[parameter] or in "
-        "param_groups"
+        "something that is not in it; keep what changes in self.state[parameter] or in param_groups"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from pinn.testing.probes.randomness import global_generators_untouched
 from pinn.testing.small_runs import accepted_count, it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
+_examples = for_examples(box=boxes(), count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
 MEND = "draw from the `generator` that is handed in, as in generator.uniform(…)"
 
 
@@ -33,10 +33,6 @@ def check_sampler(sampler: type[Sampler] | Sampler) -> None:
         AssertionError: what was found, and what to do.
     """
     perform("sampler", sampler, (*DECLARATION, *CHECKS))
-
-
-def _examples(check: Callable[[Box, int, int], None]) -> None:
-    for_examples(box=boxes(), count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))(check)
 
 
 def _check_points(what: str, found: Any, box: Box, count: int) -> Points:
@@ -58,61 +54,57 @@ def _check_points(what: str, found: Any, box: Box, count: int) -> Points:
     return points
 
 
-def its_points_lie_in_the_box(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        with global_generators_untouched("draw", MEND):
-            found = trial.part.draw(box, count, np.random.default_rng(seed))
-        points = _check_points("draw", found, box, count)
-        if count >= 16:
-            stuck = [
-                name for name, column in zip(box.names, points.T, strict=True) if not np.ptp(column)
-            ]
-            assert not stuck, (
-                f"draw puts all {count} points at {stuck[0]} = "
-                f"{points[0, box.names.index(stuck[0])]:g}: spread them over every coordinate"
-            )
-
-
-def its_points_depend_on_the_generator_alone(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        first, second, fresh = (
-            sampler.draw(box, count, np.random.default_rng(seed))
-            for sampler in (trial.part, trial.part, trial.fresh())
-        )
-        assert np.array_equal(first, second) and np.array_equal(first, fresh), (
-            f"draw returns other points from the same generator when it is asked for {count} "
-            f"points of {box} again: it keeps something from call to call, or draws from another "
-            "source; make it depend on its arguments alone"
+@_examples
+def its_points_lie_in_the_box(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    with global_generators_untouched("draw", MEND):
+        found = trial.part.draw(box, count, np.random.default_rng(seed))
+    points = _check_points("draw", found, box, count)
+    if count >= 16:
+        stuck = [
+            name for name, column in zip(box.names, points.T, strict=True) if not np.ptp(column)
+        ]
+        assert not stuck, (
+            f"draw puts all {count} points at {stuck[0]} = "
+            f"{points[0, box.names.index(stuck[0])]:g}: spread them over every coordinate"
         )
 
 
-def points_drawn_anew_lie_in_the_box(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        generator = np.random.default_rng(seed)
-        points = trial.part.draw(box, count, generator)
-        for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
-            handed = points.copy(), residuals.copy()
-            with global_generators_untouched("redraw", MEND):
-                found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
-            for name, before, after in zip(
-                ("points", "residuals"), (points, residuals), handed, strict=True
-            ):
-                assert np.array_equal(before, after), (
-                    f"redraw writes into the {name} that it is handed: work on a copy, "
-                    f"{name}.copy()"
-                )
-            _check_points("redraw", found, box, count)
-            again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
-            assert np.array_equal(found, again), (
-                "redraw returns other points from the same generator and residuals: make it "
-                "depend on its arguments alone"
+@_examples
+def its_points_depend_on_the_generator_alone(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    first, second, fresh = (
+        sampler.draw(box, count, np.random.default_rng(seed))
+        for sampler in (trial.part, trial.part, trial.fresh())
+    )
+    assert np.array_equal(first, second) and np.array_equal(first, fresh), (
+        f"draw returns other points from the same generator when it is asked for {count} "
+        f"points of {box} again: it keeps something from call to call, or draws from another "
+        "source; make it depend on its arguments alone"
+    )
+
+
+@_examples
+def points_drawn_anew_lie_in_the_box(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    generator = np.random.default_rng(seed)
+    points = trial.part.draw(box, count, generator)
+    for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
+        handed = points.copy(), residuals.copy()
+        with global_generators_untouched("redraw", MEND):
+            found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
+        for name, before, after in zip(
+            ("points", "residuals"), (points, residuals), handed, strict=True
+        ):
+            assert np.array_equal(before, after), (
+                f"redraw writes into the {name} that it is handed: work on a copy, {name}.copy()"
             )
+        _check_points("redraw", found, box, count)
+        again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
+        assert np.array_equal(found, again), (
+            "redraw returns other points from the same generator and residuals: make it "
+            "depend on its arguments alone"
+        )
 
 
 CHECKS = (

@@ -18,13 +18,7 @@ from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import trained
-from pinn.testing.companions import (
-    SmallAdam,
-    SmallNetwork,
-    SmallProblem,
-    SmallSampler,
-    SmallWeighting,
-)
+from pinn.testing import companions
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.trial import Trial
 
@@ -95,18 +89,18 @@ def small_config(trial: Trial, steps: int = STEPS, **sections: Any) -> Config:
             "directory": mkdtemp(dir=trial.folder), "device": "cpu", "compile": "never",
             "seed": 3, "record": 1, "checkpoint": 1,
         },
-        "problem": {"name": SmallProblem.name},
-        "network": {"name": SmallNetwork.name},
-        "points": {"sampler": SmallSampler.name, "interior": 49, "conditions": 9},
-        "weighting": {"name": SmallWeighting.name},
-        "optimizers": [{"name": SmallAdam.name, "steps": steps}],
+        "problem": {"name": companions.SmallProblem.name},
+        "network": {"name": companions.SmallNetwork.name},
+        "points": {"sampler": companions.SmallSampler.name, "interior": 49, "conditions": 9},
+        "weighting": {"name": companions.SmallWeighting.name},
+        "optimizers": [{"name": companions.SmallAdam.name, "steps": steps}],
     }  # fmt: skip
     own = {"name": trial.part.name, **unstructure(trial.part)}
     if trial.kind == "sampler":
         on_a_face = accepted_count(trial.part, Box(x=(0, 1)), 5)
         table["points"] = {
             "sampler": own.pop("name"), **own,
-            "interior": accepted_count(trial.part, SmallProblem.domain, 49),
+            "interior": accepted_count(trial.part, companions.SmallProblem.domain, 49),
             "conditions": {"initial": on_a_face, "walls": 2 * on_a_face},  # on two faces
         }  # fmt: skip
     elif trial.kind == "optimizer":

@@ -103,10 +103,8 @@ def its_memory_is_handed_back_and_forth(trial: Trial) -> None:
     assert torch.equal(given["residuals"], residuals), (
         "follow writes into the residuals, which training uses: work on a copy, residuals.abs()"
     )
-    assert isinstance(after, Tensor) and (after.shape, after.dtype) == (
-        memory.shape,
-        memory.dtype,
-    ), (
+    fits = isinstance(after, Tensor) and (after.shape, after.dtype) == (memory.shape, memory.dtype)
+    assert fits, (
         f"follow returns {after!r} for a memory of shape {tuple(memory.shape)} and "
         f"{memory.dtype}: return the new memory, in the same shape and precision"
     )
