@@ -113,11 +113,4 @@ class SmallLBFGS(Optimizer):
         return torch.optim.LBFGS(parameters, max_iter=1, line_search_fn="strong_wolfe")
 
 
-COMPANIONS: tuple[type[Any], ...] = (
-    SmallProblem,
-    SmallNetwork,
-    SmallSampler,
-    SmallWeighting,
-    SmallAdam,
-    SmallLBFGS,
-)
+COMPANIONS = (SmallProblem, SmallNetwork, SmallSampler, SmallWeighting, SmallAdam, SmallLBFGS)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
 from copy import deepcopy
 from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pinn.core.domain import Box
 from pinn.core.parts import Network
@@ -20,17 +19,16 @@ from pinn.testing.companions import SmallProblem, SmallWeighting
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.differences import first_difference
+from pinn.testing.probes.examples import points_in
 from pinn.testing.probes.nested import derivative
-from pinn.testing.probes.tracing import check_traced
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 CLOSE = 1e-9
 BOXES = (Box(x=(-1, 2)), Box(x=(-1, 2), t=(0, 5)), Box(x=(-1, 2), y=(0, 1), t=(0, 5)))
+SIZES = (*product(BOXES, (1, 2, 3)),)
+"""Domains and numbers of fields."""
 FAR = Box(x=(1000, 5000), t=(0, 1e-6))
 DRAW = (
     "draw every initial weight from the `generator`, as in "
@@ -67,21 +65,13 @@ def _built(
     return module.double()
 
 
-def _points(box: Box, count: int = 6) -> Tensor:
-    low, high = torch.tensor([box.lower, box.upper], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    unit = torch.rand(count, box.dimension, generator=generator, dtype=torch.float64)
-    return low + (high - low) * unit
-
-
-def _every_size() -> Iterator[tuple[Box, int]]:
-    return product(BOXES, (1, 2, 3))
-
-
 def its_output_has_one_column_a_field(trial: Trial) -> None:
-    for box, outputs in _every_size():
+    for box, outputs in SIZES:
         for precision in (torch.float32, torch.float64):
-            module, points = _built(trial, box, outputs).to(precision), _points(box).to(precision)
+            module, points = (
+                _built(trial, box, outputs).to(precision),
+                points_in(box, 6).to(precision),
+            )
             found = module(points)
             assert found.shape == (len(points), outputs), (
                 f"for {len(points)} points in {box.dimension} dimensions and {outputs} fields the "
@@ -119,7 +109,7 @@ def its_initial_values_come_from_the_generator_alone(trial: Trial) -> None:
 
 
 def its_rows_do_not_mix(trial: Trial) -> None:
-    module, points = _built(trial), _points(BOXES[1], 9)
+    module, points = _built(trial), points_in(BOXES[1], 9)
     whole, first = module(points).detach(), module(points[:4]).detach()
     off = float((whole[:4] - first).abs().max())
     assert off <= CLOSE * float(whole.abs().max()), (
@@ -129,7 +119,7 @@ def its_rows_do_not_mix(trial: Trial) -> None:
 
 
 def its_output_depends_on_its_input_alone(trial: Trial) -> None:
-    module, points = _built(trial), _points(BOXES[1])
+    module, points = _built(trial), points_in(BOXES[1], 6)
     torch.manual_seed(0)
     first = module(points)
     torch.manual_seed(0)
@@ -141,9 +131,9 @@ def its_output_depends_on_its_input_alone(trial: Trial) -> None:
 
 
 def its_taylor_series_agree_with_nested_autograd(trial: Trial) -> None:
-    for box, outputs in _every_size():
-        module, points = _moved(_built(trial, box, outputs)), _points(box)
-        wanted = [*_up_to(box.dimension, 2), *_mixed(box.dimension)]
+    for box, outputs in SIZES:
+        module, points = _moved(_built(trial, box, outputs)), points_in(box, 6)
+        wanted = _indices(box.dimension)
         carried = jets([{index: 1.0} for index in wanted])
         columns: Any = [coordinate(points[:, i : i + 1], i, carried) for i in range(box.dimension)]
         series = module(torch.cat(columns, -1))
@@ -172,14 +162,10 @@ def _moved(module: nn.Module) -> nn.Module:
     return module
 
 
-def _up_to(dimension: int, degree: int) -> list[MultiIndex]:
-    return [i for i in product(range(degree + 1), repeat=dimension) if sum(i) <= degree]
-
-
-def _mixed(dimension: int) -> list[MultiIndex]:
-    """A third derivative: u_xxx, u_xxy or u_xyz."""
-    of: dict[int, list[MultiIndex]] = {1: [(3,)], 2: [(2, 1)], 3: [(1, 1, 1)]}
-    return of[dimension]
+def _indices(dimension: int) -> list[MultiIndex]:
+    """All up to the second derivatives, and a third one: u_xxx, u_xxy or u_xyz."""
+    third: dict[int, MultiIndex] = {1: (3,), 2: (2, 1), 3: (1, 1, 1)}
+    return [*(i for i in product(range(3), repeat=dimension) if sum(i) <= 2), third[dimension]]
 
 
 def _named(index: MultiIndex, box: Box) -> str:
@@ -190,7 +176,7 @@ def _named(index: MultiIndex, box: Box) -> str:
 def it_bends(trial: Trial) -> None:
     """Advice, as not every equation is of second order."""
     box = BOXES[1]
-    points = _points(box, 50).requires_grad_()
+    points = points_in(box, 50).requires_grad_()
     value = _moved(_built(trial, box))(points)[:, 0]
     bends = [derivative(value, points, index) for index in ((2, 0), (0, 2), (1, 1))]
     if not any(bend.any() for bend in bends):
@@ -201,7 +187,7 @@ def it_bends(trial: Trial) -> None:
 
 
 def saving_and_loading_it_loses_nothing(trial: Trial) -> None:
-    module, other, points = _built(trial), _built(trial, seed=1), _points(BOXES[1])
+    module, other, points = _built(trial), _built(trial, seed=1), points_in(BOXES[1], 6)
     other.load_state_dict(module.state_dict())
     off = float((module(points) - other(points)).detach().abs().max())
     assert off == 0, (
@@ -212,7 +198,7 @@ def saving_and_loading_it_loses_nothing(trial: Trial) -> None:
 
 
 def a_gradient_reaches_every_parameter(trial: Trial) -> None:
-    module, points = _moved(_built(trial)), _points(BOXES[1], 20)
+    module, points = _moved(_built(trial)), points_in(BOXES[1], 20)
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     target = torch.randn(20, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     loss = ((module(points) - target) ** 2).mean()
@@ -231,9 +217,8 @@ def it_is_finite_on_boxes_far_from_unit_size(trial: Trial) -> None:
     module = _built(trial, FAR).float()
     corners = torch.tensor([FAR.lower, FAR.upper, (3000.0, 5e-7)])
     found = module(corners)
-    gradients = torch.autograd.grad(
-        found.sum(), [p for p in module.parameters() if p.requires_grad]
-    )
+    trained = [p for p in module.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(found.sum(), trained)
     assert torch.isfinite(found).all() and all(torch.isfinite(g).all() for g in gradients), (
         f"on {FAR} the output or its gradient is not finite in float32: map every coordinate to "
         "[-1, 1] by inputs.lower and inputs.upper first"
@@ -243,11 +228,9 @@ def it_is_finite_on_boxes_far_from_unit_size(trial: Trial) -> None:
 def its_points_can_be_batched(trial: Trial) -> None:
     """As analyzers ask for: gradients of many batches at once, by torch.func.vmap."""
     problem = SmallProblem()
-    module = trial.part.build(
-        problem.domain, problem.fields, torch.Generator().manual_seed(0)
-    ).double()
+    module = _built(trial, problem.domain, len(problem.fields))
     objective = Objective(problem, module, SmallWeighting(), {})
-    points = _points(problem.domain, 12).reshape(3, 4, 2)
+    points = points_in(problem.domain, 12).reshape(3, 4, 2)
     weights = torch.ones(3, 2, 4, dtype=torch.float64)
     try:
         together = objective.batch_gradients(objective.parameters, points, weights)
@@ -271,20 +254,7 @@ def its_points_can_be_batched(trial: Trial) -> None:
 def its_code_runs_on_any_device(trial: Trial) -> None:
     module = deepcopy(_built(trial)).to(META)
     mend = "keep tensors as parameters or buffers, or make them of the input, as in x.new_zeros(…)"
-    check_device("forward", mend, lambda: module(_points(BOXES[1]).to(META)))
-
-
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    check_traced(small_config(trial, run={"precision": "float64"}), "forward")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the module keeps something that is neither parameter nor buffer, or the network "
-        "something in itself; what changes must be in the state_dict",
-    )
-    trains_everywhere(trial)
+    check_device("forward", mend, lambda: module(points_in(BOXES[1], 6).to(META)))
 
 
 CHECKS = (

@@ -13,11 +13,7 @@ from pinn.core.parts import Optimizer
 from pinn.engine.training.state import load_optimizer
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.differences import first_difference
-from pinn.testing.small_runs import (
-    small_run,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.small_runs import it_trains_and_continues_exactly, small_run
 from pinn.testing.trial import Trial, perform
 
 STEPS = 60
@@ -143,8 +139,7 @@ def its_state_dict_holds_all_that_it_remembers(trial: Trial) -> None:
     place = first_difference(straight.steps(4, 8), continued.steps(4, 8))
     assert place is None, (
         "an optimizer that loads the state_dict of another goes on differently: it remembers "
-        "something that is not in it; keep what changes in self.state[parameter] or in "
-        "param_groups"
+        "something that is not in it; keep what changes in self.state[parameter] or in param_groups"
     )
 
 
@@ -192,17 +187,6 @@ def it_lowers_the_loss_of_a_small_network(trial: Trial) -> None:
         f"in {STEPS} steps the loss of a small network never falls below that of the first, "
         f"{first:.3g}: choose another default learning rate"
     )
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    for precision in ("float32", "float64"):
-        trains_and_continues_exactly(
-            trial,
-            "the optimizer remembers something that is not in its state_dict; keep what changes in "
-            "self.state[parameter] or in param_groups",
-            run={"precision": precision},
-        )
-    trains_everywhere(trial)
 
 
 CHECKS = (

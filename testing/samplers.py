@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from pinn.core.domain import Box, Points
-from pinn.core.errors import PinnError
 from pinn.core.parts import Sampler
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.examples import boxes, for_examples
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.small_runs import trains_and_continues_exactly, trains_everywhere
+from pinn.testing.small_runs import accepted_count, it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
+_examples = for_examples(box=boxes(), count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
 MEND = "draw from the `generator` that is handed in, as in generator.uniform(…)"
 
 
@@ -35,29 +33,6 @@ def check_sampler(sampler: type[Sampler] | Sampler) -> None:
         AssertionError: what was found, and what to do.
     """
     perform("sampler", sampler, (*DECLARATION, *CHECKS))
-
-
-def accepted_count(sampler: Any, box: Box, count: int) -> int:
-    """`count`, or where the sampler refuses it, the number that its message offers instead."""
-    try:
-        sampler.draw(box, count, np.random.default_rng(0))
-        return count
-    except PinnError as error:
-        refusal = str(error)
-    for offered in map(int, re.findall(r"\d+", refusal)):
-        try:
-            if offered != count and len(sampler.draw(box, offered, np.random.default_rng(0))):
-                return offered
-        except PinnError:
-            continue
-    raise AssertionError(
-        f"draw refuses {count} points in {box.dimension} dimensions and names no number that it "
-        f'accepts ({refusal!r}): say one, as in "…, such as 64"'
-    )
-
-
-def _examples(check: Callable[[Box, int, int], None]) -> None:
-    for_examples(box=boxes(), count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))(check)
 
 
 def _check_points(what: str, found: Any, box: Box, count: int) -> Points:
@@ -79,76 +54,57 @@ def _check_points(what: str, found: Any, box: Box, count: int) -> Points:
     return points
 
 
-def its_points_lie_in_the_box(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        with global_generators_untouched("draw", MEND):
-            found = trial.part.draw(box, count, np.random.default_rng(seed))
-        points = _check_points("draw", found, box, count)
-        if count >= 16:
-            stuck = [
-                name for name, column in zip(box.names, points.T, strict=True) if not np.ptp(column)
-            ]
-            assert not stuck, (
-                f"draw puts all {count} points at {stuck[0]} = "
-                f"{points[0, box.names.index(stuck[0])]:g}: spread them over every coordinate"
-            )
-
-
-def its_points_depend_on_the_generator_alone(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        first, second, fresh = (
-            sampler.draw(box, count, np.random.default_rng(seed))
-            for sampler in (trial.part, trial.part, trial.fresh())
-        )
-        assert np.array_equal(first, second) and np.array_equal(first, fresh), (
-            f"draw returns other points from the same generator when it is asked for {count} "
-            f"points of {box} again: it keeps something from call to call, or draws from another "
-            "source; make it depend on its arguments alone"
+@_examples
+def its_points_lie_in_the_box(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    with global_generators_untouched("draw", MEND):
+        found = trial.part.draw(box, count, np.random.default_rng(seed))
+    points = _check_points("draw", found, box, count)
+    if count >= 16:
+        stuck = [
+            name for name, column in zip(box.names, points.T, strict=True) if not np.ptp(column)
+        ]
+        assert not stuck, (
+            f"draw puts all {count} points at {stuck[0]} = "
+            f"{points[0, box.names.index(stuck[0])]:g}: spread them over every coordinate"
         )
 
 
-def points_drawn_anew_lie_in_the_box(trial: Trial) -> None:
-    @_examples
-    def _(box: Box, count: int, seed: int) -> None:
-        count = accepted_count(trial.part, box, count)
-        generator = np.random.default_rng(seed)
-        points = trial.part.draw(box, count, generator)
-        for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
-            handed = points.copy(), residuals.copy()
-            with global_generators_untouched("redraw", MEND):
-                found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
-            for name, before, after in zip(
-                ("points", "residuals"), (points, residuals), handed, strict=True
-            ):
-                assert np.array_equal(before, after), (
-                    f"redraw writes into the {name} that it is handed: work on a copy, "
-                    f"{name}.copy()"
-                )
-            _check_points("redraw", found, box, count)
-            again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
-            assert np.array_equal(found, again), (
-                "redraw returns other points from the same generator and residuals: make it "
-                "depend on its arguments alone"
-            )
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    points: dict[str, Any] = {
-        "interior": accepted_count(trial.part, Box(x=(0, 1), y=(0, 1)), 49),
-        "redraw": 2,
-    }
-    count = accepted_count(trial.part, Box(x=(0, 1)), 5)
-    points["conditions"] = {"initial": count, "walls": 2 * count}  # on two faces
-    trains_and_continues_exactly(
-        trial,
-        "the sampler keeps something from draw to draw; all that it may depend on is handed in",
-        points=points,
+@_examples
+def its_points_depend_on_the_generator_alone(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    first, second, fresh = (
+        sampler.draw(box, count, np.random.default_rng(seed))
+        for sampler in (trial.part, trial.part, trial.fresh())
     )
-    trains_everywhere(trial, points=points)
+    assert np.array_equal(first, second) and np.array_equal(first, fresh), (
+        f"draw returns other points from the same generator when it is asked for {count} "
+        f"points of {box} again: it keeps something from call to call, or draws from another "
+        "source; make it depend on its arguments alone"
+    )
+
+
+@_examples
+def points_drawn_anew_lie_in_the_box(trial: Trial, box: Box, count: int, seed: int) -> None:
+    count = accepted_count(trial.part, box, count)
+    generator = np.random.default_rng(seed)
+    points = trial.part.draw(box, count, generator)
+    for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
+        handed = points.copy(), residuals.copy()
+        with global_generators_untouched("redraw", MEND):
+            found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
+        for name, before, after in zip(
+            ("points", "residuals"), (points, residuals), handed, strict=True
+        ):
+            assert np.array_equal(before, after), (
+                f"redraw writes into the {name} that it is handed: work on a copy, {name}.copy()"
+            )
+        _check_points("redraw", found, box, count)
+        again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
+        assert np.array_equal(found, again), (
+            "redraw returns other points from the same generator and residuals: make it "
+            "depend on its arguments alone"
+        )
 
 
 CHECKS = (

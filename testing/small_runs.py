@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import torch
 from attrs import frozen
 
+from pinn.core.domain import Box
 from pinn.core.errors import PinnError
 from pinn.core.options import unstructure
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import trained
-from pinn.testing.companions import (
-    SmallAdam,
-    SmallNetwork,
-    SmallProblem,
-    SmallSampler,
-    SmallWeighting,
-)
+from pinn.testing import companions
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.trial import Trial
+
+KEPT_ELSEWHERE = {
+    "problem": "the problem keeps something that changes, in itself or in its module, or draws random "
+    "numbers; make every method depend on the options and q alone",
+    "network": "the module keeps something that is neither parameter nor buffer, or the network "
+    "something in itself; what changes must be in the state_dict",
+    "sampler": "the sampler keeps something from draw to draw; all that it may depend on is handed in",
+    "weighting": "the weighting keeps something from step to step; all that it may remember is in the "
+    "weights",
+    "optimizer": "the optimizer remembers something that is not in its state_dict; keep what changes in "
+    "self.state[parameter] or in param_groups",
+}
+"""Why a run that was killed and continued differs from one in one go, by the kind of the part."""
 
 STEPS = 6
 TIMED = "seconds"
 """The only thing that may differ from one run to the same again."""
+
+
+def accepted_count(sampler: Any, box: Box, count: int) -> int:
+    """`count`, or where the sampler refuses it, the number that its message offers instead."""
+    try:
+        sampler.draw(box, count, np.random.default_rng(0))
+        return count
+    except PinnError as error:
+        refusal = str(error)
+    for offered in map(int, re.findall(r"\d+", refusal)):
+        try:
+            if offered != count and len(sampler.draw(box, offered, np.random.default_rng(0))):
+                return offered
+        except PinnError:
+            continue
+    raise AssertionError(
+        f"draw refuses {count} points in {box.dimension} dimensions and names no number that it "
+        f'accepts ({refusal!r}): say one, as in "…, such as 64"'
+    )
 
 
 @frozen
@@ -60,23 +89,34 @@ def small_config(trial: Trial, steps: int = STEPS, **sections: Any) -> Config:
             "directory": mkdtemp(dir=trial.folder), "device": "cpu", "compile": "never",
             "seed": 3, "record": 1, "checkpoint": 1,
         },
-        "problem": {"name": SmallProblem.name},
-        "network": {"name": SmallNetwork.name},
-        "points": {"sampler": SmallSampler.name, "interior": 49, "conditions": 9},
-        "weighting": {"name": SmallWeighting.name},
-        "optimizers": [{"name": SmallAdam.name, "steps": steps}],
+        "problem": {"name": companions.SmallProblem.name},
+        "network": {"name": companions.SmallNetwork.name},
+        "points": {"sampler": companions.SmallSampler.name, "interior": 49, "conditions": 9},
+        "weighting": {"name": companions.SmallWeighting.name},
+        "optimizers": [{"name": companions.SmallAdam.name, "steps": steps}],
     }  # fmt: skip
     own = {"name": trial.part.name, **unstructure(trial.part)}
     if trial.kind == "sampler":
-        table["points"] |= {"sampler": own.pop("name"), **own}
+        on_a_face = accepted_count(trial.part, Box(x=(0, 1)), 5)
+        table["points"] = {
+            "sampler": own.pop("name"), **own,
+            "interior": accepted_count(trial.part, companions.SmallProblem.domain, 49),
+            "conditions": {"initial": on_a_face, "walls": 2 * on_a_face},  # on two faces
+        }  # fmt: skip
     elif trial.kind == "optimizer":
         table["optimizers"] = [{**own, "steps": steps}]
     elif trial.kind != "analyzer":
         table[trial.kind] = own
+    return parse_config(extended(table, sections))
+
+
+def extended(table: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with these sections; one that is a table itself extends what is there."""
+    found = dict(table)
     for key, section in sections.items():
         extends = isinstance(section, dict) and isinstance(table.get(key), dict)
-        table[key] = {**table[key], **section} if extends else section
-    return parse_config(table)
+        found[key] = {**table[key], **section} if extends else section
+    return found
 
 
 def small_run(
@@ -105,22 +145,21 @@ def small_run(
     raise AssertionError(f"the run ended before step {max(killed)}")
 
 
-def trains_and_continues_exactly(trial: Trial, why: str, **sections: Any) -> Outcome:
-    """Train twice, once killed on the way; the same numbers must come out.
-
-    Args:
-        why: what to do where they do not.
-    """
-    straight = small_run(trial, **sections)
-    continued = small_run(trial, (1, 3), **sections)
-    for what in ("state", "rows"):
-        place = first_difference(getattr(straight, what), getattr(continued, what))
-        named = "the records" if what == "rows" else "the checkpoint"
-        assert place is None, (
-            "a run that is killed behind steps 1 and 3 and continued differs from the same run in "
-            f"one go, first at {place} of {named}: {why}"
-        )
-    return straight
+def it_trains_and_continues_exactly(trial: Trial) -> None:
+    """With points drawn anew, in both precisions; besides in chunks, and on a GPU where there is one."""
+    for precision in ("float32", "float64"):
+        sections: dict[str, Any] = {"run": {"precision": precision}, "points": {"redraw": 2}}
+        straight, continued = small_run(trial, **sections), small_run(trial, (1, 3), **sections)
+        for named, one, other in (
+            ("the checkpoint", straight.state, continued.state),
+            ("the records", straight.rows, continued.rows),
+        ):
+            place = first_difference(one, other)
+            assert place is None, (
+                "a run that is killed behind steps 1 and 3 and continued differs from the same run in "
+                f"one go, first at {place} of {named}: {KEPT_ELSEWHERE[trial.kind]}"
+            )
+    trains_everywhere(trial, points={"chunk": 16})
 
 
 def trains_everywhere(trial: Trial, **sections: Any) -> None:

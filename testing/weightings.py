@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,19 +9,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pinn.core.parts import Weighting
+from pinn.testing.companions import SmallProblem
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
-from pinn.testing.probes.examples import for_examples
+from pinn.testing.probes.examples import for_examples, points_in
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.probes.tracing import check_traced
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 Shape = tuple[int, int]
+"""Equations, points."""
+_examples = for_examples(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 12)), seed=st.integers(0, 1000)
+)
 
 CLOSE = 1e-10
 """Sums over the points may round in another order."""
@@ -53,13 +53,8 @@ def _random(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float6
 
 
 def _places(count: int, seed: int = 0) -> dict[str, Tensor]:
-    unit = torch.rand(2, count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return {"x": 2 * unit[0] - 1, "t": unit[1]}
-
-
-def _examples(check: Callable[[Shape, int], None]) -> None:
-    shapes = st.tuples(st.integers(1, 3), st.integers(1, 12))
-    for_examples(shape=shapes, seed=st.integers(0, 1000))(check)
+    box = SmallProblem.domain
+    return dict(zip(box.names, points_in(box, count, seed).T, strict=True))
 
 
 def _start(weighting: Any, shape: Shape, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -100,16 +95,14 @@ def _check_weights(what: str, weights: Tensor, told: str = "") -> None:
     )
 
 
-def its_weights_are_finite_and_not_negative(trial: Trial) -> None:
-    @_examples
-    def _(shape: Shape, seed: int) -> None:
-        scales = {1.0: "", 1e-12: " for residuals of 1e-12", 1e6: " for residuals of 1e6"}
-        for scale, told in {**scales, 0.0: " for residuals that are all zero"}.items():
-            weights, residuals = _start(trial.part, shape), scale * _random(shape, seed)
-            for _ in range(5):
-                updated = _updated(trial.part, weights, residuals)
-                _check_weights("update", updated, told)
-                weights = updated
+@_examples
+def its_weights_are_finite_and_not_negative(trial: Trial, shape: Shape, seed: int) -> None:
+    scales = {1.0: "", 1e-12: " for residuals of 1e-12", 1e6: " for residuals of 1e6"}
+    for scale, told in {**scales, 0.0: " for residuals that are all zero"}.items():
+        weights, residuals = _start(trial.part, shape), scale * _random(shape, seed)
+        for _ in range(5):
+            weights = _updated(trial.part, weights, residuals)
+            _check_weights("update", weights, told)
 
 
 def _updated(weighting: Any, weights: Tensor, residuals: Tensor) -> Tensor:
@@ -140,37 +133,35 @@ def its_update_keeps_the_precision(trial: Trial) -> None:
         )
 
 
-def its_update_leaves_what_it_is_given_alone(trial: Trial) -> None:
-    @_examples
-    def _(shape: Shape, seed: int) -> None:
-        weights, residuals = _start(trial.part, shape) + 0.5, _random(shape, seed)
-        places = _places(shape[1])
-        given = {"weights": weights, "residuals": residuals, **places}
-        before = {name: tensor.clone() for name, tensor in given.items()}
-        with torch.no_grad():
-            updated = trial.part.update_at(places, weights, residuals).expand(shape)
-            trial.part.contributions(updated, residuals)
-        for name, tensor in given.items():
-            assert torch.equal(tensor, before[name]), (
-                f"update or contributions writes into the {name} that it is given: return new "
-                "tensors instead of working in place (weights = weights * x, not weights *= x)"
-            )
+@_examples
+def its_update_leaves_what_it_is_given_alone(trial: Trial, shape: Shape, seed: int) -> None:
+    weights, residuals = _start(trial.part, shape) + 0.5, _random(shape, seed)
+    places = _places(shape[1])
+    given = {"weights": weights, "residuals": residuals, **places}
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    with torch.no_grad():
+        updated = trial.part.update_at(places, weights, residuals).expand(shape)
+        trial.part.contributions(updated, residuals)
+    for name, tensor in given.items():
+        assert torch.equal(tensor, before[name]), (
+            f"update or contributions writes into the {name} that it is given: return new "
+            "tensors instead of working in place (weights = weights * x, not weights *= x)"
+        )
 
 
-def its_update_remembers_nothing(trial: Trial) -> None:
-    @_examples
-    def _(shape: Shape, seed: int) -> None:
-        weights, residuals = _start(trial.part, shape), _random(shape, seed)
-        first = _updated(trial.part, weights, residuals).clone()
-        for other in range(3):
-            _updated(trial.part, weights, _random(shape, seed + 1 + other))
-        for weighting in (trial.part, trial.fresh()):
-            again = _updated(weighting, weights, residuals)
-            assert torch.equal(first, again), (
-                "update returns other weights for the same weights and residuals when it is asked "
-                "again: it keeps something from call to call, which a continued run would not "
-                "have; all that it may remember is in the weights"
-            )
+@_examples
+def its_update_remembers_nothing(trial: Trial, shape: Shape, seed: int) -> None:
+    weights, residuals = _start(trial.part, shape), _random(shape, seed)
+    first = _updated(trial.part, weights, residuals).clone()
+    for other in range(3):
+        _updated(trial.part, weights, _random(shape, seed + 1 + other))
+    for weighting in (trial.part, trial.fresh()):
+        again = _updated(weighting, weights, residuals)
+        assert torch.equal(first, again), (
+            "update returns other weights for the same weights and residuals when it is asked "
+            "again: it keeps something from call to call, which a continued run would not "
+            "have; all that it may remember is in the weights"
+        )
 
 
 def it_is_static_only_if_its_weights_stay(trial: Trial) -> None:
@@ -184,54 +175,52 @@ def it_is_static_only_if_its_weights_stay(trial: Trial) -> None:
     )
 
 
-def a_permutation_of_the_points_permutes_the_weights(trial: Trial) -> None:
-    @_examples
-    def _(shape: Shape, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        places, residuals = _places(shape[1], seed), _random(shape, seed)
-        weights = _start(trial.part, shape) + _random(shape, seed + 1).abs()
-        order = torch.randperm(shape[1], generator=generator)
-        moved = {name: column[order] for name, column in places.items()}
-        with torch.no_grad():
-            plain = trial.part.update_at(places, weights, residuals)
-            permuted = trial.part.update_at(moved, weights[:, order], residuals[:, order])
-        expected = plain.expand(shape)[:, order]
-        off = float((permuted.expand(shape) - expected).abs().max())
-        assert off <= CLOSE * float(expected.abs().max()), (
-            f"the same points in another order have other weights (off by {off:.3g}): points are "
-            "not drawn in any order, so do not look at their number. Where places matter, write "
-            "update_at and sort by points['t']; where the order does matter, call "
-            "check_weighting(…, permutation=False)"
-        )
+@_examples
+def a_permutation_of_the_points_permutes_the_weights(trial: Trial, shape: Shape, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    places, residuals = _places(shape[1], seed), _random(shape, seed)
+    weights = _start(trial.part, shape) + _random(shape, seed + 1).abs()
+    order = torch.randperm(shape[1], generator=generator)
+    moved = {name: column[order] for name, column in places.items()}
+    with torch.no_grad():
+        plain = trial.part.update_at(places, weights, residuals)
+        permuted = trial.part.update_at(moved, weights[:, order], residuals[:, order])
+    expected = plain.expand(shape)[:, order]
+    off = float((permuted.expand(shape) - expected).abs().max())
+    assert off <= CLOSE * float(expected.abs().max()), (
+        f"the same points in another order have other weights (off by {off:.3g}): points are "
+        "not drawn in any order, so do not look at their number. Where places matter, write "
+        "update_at and sort by points['t']; where the order does matter, call "
+        "check_weighting(…, permutation=False)"
+    )
 
 
 ORDER = a_permutation_of_the_points_permutes_the_weights
 
 
-def its_contributions_are_each_points_own(trial: Trial) -> None:
-    @_examples
-    def _(shape: Shape, seed: int) -> None:
-        weights, residuals = _random(shape, seed).abs(), _random(shape, seed + 1)
-        whole = trial.part.contributions(weights, residuals)
-        assert isinstance(whole, Tensor) and whole.shape == shape, (
-            f"contributions returns {_described(whole)} for residuals of shape {shape}: return "
-            "that shape, what each point adds to the loss"
-        )
-        assert torch.isfinite(whole).all() and (whole >= 0).all(), (
-            f"contributions returns {float(whole.min()):.3g}: what is minimised must be finite "
-            "and not negative, such as (weights * residuals)**2"
-        )
-        cut = shape[1] // 2
-        pieces = [
-            trial.part.contributions(weights[:, part], residuals[:, part])
-            for part in (slice(cut), slice(cut, None))
-        ]
-        off = float((torch.cat(pieces, 1) - whole).abs().max())
-        assert off <= CLOSE * float(whole.max()), (
-            "contributions of some of the points differ from theirs among all (off by "
-            f"{off:.3g}): chunks of points and batches must give the same; what looks at all "
-            "points belongs into update"
-        )
+@_examples
+def its_contributions_are_each_points_own(trial: Trial, shape: Shape, seed: int) -> None:
+    weights, residuals = _random(shape, seed).abs(), _random(shape, seed + 1)
+    whole = trial.part.contributions(weights, residuals)
+    assert isinstance(whole, Tensor) and whole.shape == shape, (
+        f"contributions returns {_described(whole)} for residuals of shape {shape}: return "
+        "that shape, what each point adds to the loss"
+    )
+    assert torch.isfinite(whole).all() and (whole >= 0).all(), (
+        f"contributions returns {float(whole.min()):.3g}: what is minimised must be finite "
+        "and not negative, such as (weights * residuals)**2"
+    )
+    cut = shape[1] // 2
+    pieces = [
+        trial.part.contributions(weights[:, part], residuals[:, part])
+        for part in (slice(cut), slice(cut, None))
+    ]
+    off = float((torch.cat(pieces, 1) - whole).abs().max())
+    assert off <= CLOSE * float(whole.max()), (
+        "contributions of some of the points differ from theirs among all (off by "
+        f"{off:.3g}): chunks of points and batches must give the same; what looks at all "
+        "points belongs into update"
+    )
 
 
 def its_contributions_lead_a_gradient_to_the_residuals(trial: Trial) -> None:
@@ -251,22 +240,6 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
     part = trial.part
     check_device("update", LIKE, lambda: part.update_at(places, weights, residuals))
     check_device("contributions", LIKE, lambda: part.contributions(weights, residuals))
-
-
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    config = small_config(trial, run={"precision": "float64"})
-    check_traced(config, "update or contributions")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the weighting keeps something from step to step; all that it may remember is in the "
-        "weights",
-        points={"redraw": 2},
-    )
-    trains_everywhere(trial)
-    trains_everywhere(trial, points={"chunk": 16})
 
 
 CHECKS = (

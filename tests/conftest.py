@@ -28,9 +28,9 @@ from pinn.engine.reporting.page import Picture
 from pinn.engine.training import run
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.progress import Reporter
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
+from pinn.testing.small_runs import TIMED, Killed, Killing, extended
 
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("pinn")
@@ -81,10 +81,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
             "points": {"interior": 48, "conditions": 12},
             "optimizers": [{"name": "adam", "steps": 5}],
         }
-        for key, section in sections.items():
-            extends = isinstance(section, dict) and isinstance(table.get(key), dict)
-            table[key] = {**table[key], **section} if extends else section
-        return parse_config(table)
+        return parse_config(extended(table, sections))
 
     return make
 
@@ -152,15 +149,11 @@ def installed_environment(tmp_path_factory: pytest.TempPathFactory) -> Environme
     return Environment.make(tmp_path_factory.mktemp("environment") / "venv")
 
 
-class Crash(Exception):
-    """Stands in for a kill: nothing is saved."""
+class Noting(Killing):
+    """Remembers what it was told, besides."""
 
-
-class Crashing(Reporter):
-    """A reporter that ends the training behind a step, and remembers what it was told."""
-
-    def __init__(self, at: int = -1) -> None:
-        self.at = at
+    def __init__(self, behind: int | None = None) -> None:
+        super().__init__(behind)
         self.notes: list[str] = []
         self.steps: list[int] = []
 
@@ -169,23 +162,22 @@ class Crashing(Reporter):
 
     def step(self, step: int, loss: float, shown: Mapping[str, Any]) -> None:
         self.steps.append(step)
-        if step == self.at:
-            raise Crash
+        super().step(step, loss, shown)
 
 
 @pytest.fixture(scope="session")
-def crashing() -> type[Crashing]:
-    return Crashing
+def crashing() -> type[Noting]:
+    return Noting
 
 
 @pytest.fixture(scope="session")
 def train_with_crashes() -> Callable[..., None]:
     """Trains a run that is killed behind each of these steps, and then to its end."""
 
-    def train(config: Config, *crashes: int) -> None:
-        for at in crashes:
-            with pytest.raises(Crash):
-                run.train(config, Crashing(at))
+    def train(config: Config, *killed: int) -> None:
+        for behind in killed:
+            with pytest.raises(Killed):
+                run.train(config, Killing(behind))
         run.train(config)
 
     return train
@@ -200,7 +192,7 @@ def assert_same_runs() -> Callable[[Path, Path], None]:
         lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         rows = [json.loads(line) for line in lines]
         for timed in (state, *rows):
-            timed.pop("seconds", None)
+            timed.pop(TIMED, None)
         return [state, rows]
 
     def same(a: Path, b: Path) -> None:

@@ -3,23 +3,7 @@
 from __future__ import annotations
 
 from pinn.core.parts import Analyzer
-from pinn.testing.analyzers.figures import (
-    its_figures_can_be_drawn_from_any_records,
-    its_spans_follow_each_other,
-)
-from pinn.testing.analyzers.observation import (
-    it_changes_nothing_that_it_sees,
-    it_works_in_every_precision_and_on_every_device,
-    its_measurements_depend_on_the_view_alone,
-    its_memory_is_handed_back_and_forth,
-    killed_and_continued_it_records_the_same,
-    training_is_the_same_without_it,
-)
-from pinn.testing.analyzers.records import (
-    its_declarations_are_well_formed,
-    its_records_are_its_own_and_tell_something,
-    what_it_measures_can_be_recorded,
-)
+from pinn.testing.analyzers import figures, observation, records
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.trial import perform
 
@@ -42,15 +26,15 @@ def check_analyzer(analyzer: type[Analyzer] | Analyzer) -> None:
 
 
 CHECKS = (
-    its_declarations_are_well_formed,
-    what_it_measures_can_be_recorded,
-    it_changes_nothing_that_it_sees,
-    its_measurements_depend_on_the_view_alone,
-    its_memory_is_handed_back_and_forth,
-    training_is_the_same_without_it,
-    killed_and_continued_it_records_the_same,
-    it_works_in_every_precision_and_on_every_device,
-    its_records_are_its_own_and_tell_something,
-    its_figures_can_be_drawn_from_any_records,
-    its_spans_follow_each_other,
+    records.its_declarations_are_well_formed,
+    records.what_it_measures_can_be_recorded,
+    observation.it_changes_nothing_that_it_sees,
+    observation.its_measurements_depend_on_the_view_alone,
+    observation.its_memory_is_handed_back_and_forth,
+    observation.training_is_the_same_without_it,
+    observation.killed_and_continued_it_records_the_same,
+    observation.it_works_in_every_precision_and_on_every_device,
+    records.its_records_are_its_own_and_tell_something,
+    figures.its_figures_can_be_drawn_from_any_records,
+    figures.its_spans_follow_each_other,
 )

@@ -16,7 +16,7 @@ from pinn.testing.analyzers.runs import observed, sections, trained_run, unobser
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.randomness import global_generators_untouched
-from pinn.testing.small_runs import small_run
+from pinn.testing.small_runs import small_run, trains_everywhere
 from pinn.testing.trial import Trial
 
 OWN_STREAM = "draw from view.generator(self.name), which is a stream of its own at every step"
@@ -103,10 +103,8 @@ def its_memory_is_handed_back_and_forth(trial: Trial) -> None:
     assert torch.equal(given["residuals"], residuals), (
         "follow writes into the residuals, which training uses: work on a copy, residuals.abs()"
     )
-    assert isinstance(after, Tensor) and (after.shape, after.dtype) == (
-        memory.shape,
-        memory.dtype,
-    ), (
+    fits = isinstance(after, Tensor) and (after.shape, after.dtype) == (memory.shape, memory.dtype)
+    assert fits, (
         f"follow returns {after!r} for a memory of shape {tuple(memory.shape)} and "
         f"{memory.dtype}: return the new memory, in the same shape and precision"
     )
@@ -145,6 +143,4 @@ def killed_and_continued_it_records_the_same(trial: Trial) -> None:
 
 
 def it_works_in_every_precision_and_on_every_device(trial: Trial) -> None:
-    small_run(trial, run={"precision": "float64"}, **sections(trial))
-    if torch.cuda.is_available():
-        small_run(trial, run={"device": "cuda"}, **sections(trial))
+    trains_everywhere(trial, **sections(trial))

@@ -1,36 +1,57 @@
-"""How hypothesis looks for examples that break a property, alike in all checks."""
+"""Examples on which a property is tried, alike in all checks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+import torch
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from torch import Tensor
 
 from pinn.core.domain import Box
+from pinn.testing.trial import Check, Trial
 
 
-def for_examples(**strategies: st.SearchStrategy[Any]) -> Callable[..., None]:
-    """Call the decorated function at once, with 25 examples, the same ones every time.
+def points_in(box: Box, count: int, seed: int = 0) -> Tensor:
+    """Uniformly distributed points (count, dimension), in double precision."""
+    low, high = torch.tensor([box.lower, box.upper], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    return low + (high - low) * torch.rand(count, len(low), generator=generator, dtype=low.dtype)
+
+
+SETTINGS = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),  # explaining traces every line, for seconds
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def for_examples(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Check]:
+    """A check that tries a part with 25 examples, the same ones every time.
 
     >>> @for_examples(number=st.integers())
-    ... def _(number: int) -> None:
-    ...     assert number == number
+    ... def its_options_do_not_count(trial: Trial, number: int) -> None: ...
     """
 
-    def call(check: Callable[..., None]) -> None:
-        configured = settings(
-            max_examples=25,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=(Phase.generate, Phase.shrink),  # explaining traces every line, for seconds
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        )
-        configured(given(**strategies)(check))()
+    def decorate(check: Callable[..., None]) -> Check:
+        @wraps(check)
+        def tried(trial: Trial) -> None:
+            @SETTINGS
+            @given(**strategies)
+            def try_one(**example: Any) -> None:
+                check(trial, **example)
 
-    return call
+            try_one()
+
+        return tried
+
+    return decorate
 
 
 def boxes(most: int = 4) -> st.SearchStrategy[Box]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pinn.core.problem import Problem
 from pinn.engine.derivatives.jets import MultiIndex
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.residuals import Residuals
+from pinn.engine.derivatives.unknowns import start_values
 
 
 def derivative(value: Tensor, points: Tensor, index: MultiIndex) -> Tensor:
@@ -26,13 +26,11 @@ def derivative(value: Tensor, points: Tensor, index: MultiIndex) -> Tensor:
     return value
 
 
-def nested_quantities(
-    problem: Problem,
-    network: Callable[[Tensor], Tensor],
-    points: Tensor,
-    unknowns: dict[str, Tensor],
-) -> Quantities:
-    """q for a network at `points` (n, dimension), every derivative by nested autograd."""
+def nested_residuals(
+    residuals: Residuals, network: Callable[[Tensor], Tensor], points: Tensor
+) -> Tensor:
+    """(names, n) at `points` (n, dimension) by nested autograd, with the unknowns at their start."""
+    problem, unknowns = residuals.problem, start_values(residuals.problem, points)
     points = points.detach().clone().requires_grad_()
     outputs = network(points)
     places = dict(zip(problem.domain.names, points.unbind(1), strict=True))
@@ -40,25 +38,13 @@ def nested_quantities(
     fields = problem.ansatz(Quantities(places, raw, unknowns=unknowns))
 
     def resolve(forms: Forms) -> Tensor:
-        return torch.stack(
-            [
-                factor * derivative(fields[field], points, index)
-                for field, form in forms.items()
-                for index, factor in form.items()
-            ]
-        ).sum(0)
+        terms = [
+            factor * derivative(fields[field], points, index)
+            for field, form in forms.items()
+            for index, factor in form.items()
+        ]
+        return torch.stack(terms).sum(0)
 
-    return Quantities(places, problem.fields, resolve, unknowns)
-
-
-def nested_residuals(
-    problem: Problem,
-    law: Callable[[Any], Any],
-    network: Callable[[Tensor], Tensor],
-    points: Tensor,
-    unknowns: dict[str, Tensor],
-    single: str | None = None,
-) -> Tensor:
-    """What `law` makes of the quantities, (names, n)."""
-    named = law(nested_quantities(problem, network, points, unknowns))
-    return torch.stack([*named_tensors(named, len(points), "the law", single).values()]).detach()
+    named = residuals.law(Quantities(places, problem.fields, resolve, unknowns))
+    tensors = named_tensors(named, len(points), "the law", residuals.single)
+    return torch.stack([*tensors.values()]).detach()

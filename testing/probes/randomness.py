@@ -12,13 +12,10 @@ import torch
 
 def _states() -> dict[str, object]:
     kind, key, *rest = np.random.get_state(legacy=True)
+    numpy_state = [kind, np.asarray(key).tolist(), *rest]
     states: dict[str, object] = {
         "Python's own generator (random.random and the like)": random.getstate(),
-        "NumPy's global generator (np.random.rand and the like)": [
-            kind,
-            np.asarray(key).tolist(),
-            *rest,
-        ],
+        "NumPy's global generator (np.random.rand and the like)": numpy_state,
         "torch's global generator (torch.rand and the like)": torch.get_rng_state().tolist(),
     }
     if torch.cuda.is_initialized():

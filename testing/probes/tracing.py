@@ -9,9 +9,17 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pinn.engine.configuration.config import Config
 from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
+from pinn.testing.small_runs import small_config
+from pinn.testing.trial import Trial
+
+CODE = {
+    "problem": "a method of the problem",
+    "network": "forward",
+    "weighting": "update or contributions",
+}
+"""What a training step calls of a part, by its kind."""
 
 CLOSE = 1e-9
 
@@ -28,22 +36,15 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def check_traced(config: Config, culprit: str) -> None:
-    """The step as it was traced gives what the step gives, for other parameters and weights, too.
-
-    Args:
-        config: in double precision.
-        culprit: whose code may look at numbers, as messages call it.
-
-    Raises:
-        AssertionError: it does not.
-    """
+def its_training_step_can_be_compiled(trial: Trial) -> None:
+    """The step as it was traced gives what the step gives, for other parameters and weights, too."""
+    config = small_config(trial, run={"precision": "float64"})
     module, eager, _ = prepare(config)
     state = initial_state(config, module, len(eager.equations.names))
     _, compiled, _ = prepare(config)
     compiled.compiled(traced)
     rule = (
-        f"a run of 1,000 steps and more is compiled, so {culprit} must not look at numbers "
+        f"a run of 1,000 steps and more is compiled, so {CODE[trial.kind]} must not look at numbers "
         "(float(x), x.item(), `if x > 0`, x.numpy()): use torch.where, torch.clamp and the like"
     )
     parameters: tuple[Tensor, ...] = eager.parameters

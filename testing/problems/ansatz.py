@@ -8,15 +8,7 @@ from torch import Tensor
 from pinn.core.problem import Condition, Problem
 from pinn.engine.derivatives.residuals import quantities
 from pinn.engine.derivatives.unknowns import start_values
-from pinn.testing.problems.laws import (
-    Law,
-    condition_of,
-    equations_of,
-    inside,
-    on_faces,
-    place,
-    random_network,
-)
+from pinn.testing.problems.laws import condition_of, equations_of, inside, place, random_network
 from pinn.testing.trial import Trial
 
 SATISFIED = 1e-12
@@ -38,7 +30,7 @@ def its_ansatz_leaves_the_inside_free(trial: Trial) -> None:
 
 def _fields(problem: Problem, at: Tensor, seed: int) -> dict[str, Tensor]:
     """Of a random network, behind the ansatz."""
-    carried = equations_of(problem).jets
+    carried = equations_of(problem).residuals.jets
     q = quantities(problem, random_network(problem, seed), at, carried, start_values(problem, at))
     return {name: getattr(q, name).tensor().detach() for name in problem.fields}
 
@@ -46,12 +38,11 @@ def _fields(problem: Problem, at: Tensor, seed: int) -> dict[str, Tensor]:
 def its_hard_ansatz_satisfies_the_conditions_it_takes_over(trial: Trial) -> None:
     problem = trial.part
     for condition in _taken_over(problem):
-        residuals = condition_of(problem, condition)
-        there = Law(condition.name, residuals, on_faces(problem, condition))
-        elsewhere = Law(condition.name, residuals, inside(problem))
+        there = condition_of(problem, condition)
+        elsewhere = evolve(there, points=inside(problem))
         for module in (random_network(problem, seed) for seed in range(3)):
             sizes = elsewhere(module).abs().amax(1)
-            for name, found, size in zip(residuals.names, there(module), sizes, strict=True):
+            for name, found, size in zip(there.residuals.names, there(module), sizes, strict=True):
                 worst = int(found.abs().argmax())
                 assert float(found[worst].abs()) <= SATISFIED * max(float(size), 1e-3), (
                     f"with hard = true condition {condition.name!r} is no longer in conditions(), "

@@ -10,33 +10,10 @@ from pinn.core.options import options
 from pinn.core.problem import Problem
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
-from pinn.testing.probes.tracing import check_traced
-from pinn.testing.problems.ansatz import (
-    it_has_conditions_to_take_over,
-    its_ansatz_leaves_the_inside_free,
-    its_hard_ansatz_satisfies_the_conditions_it_takes_over,
-)
-from pinn.testing.problems.exact_solutions import (
-    its_exact_solution_satisfies_its_conditions,
-    its_exact_solution_satisfies_its_equations,
-)
+from pinn.testing.probes.tracing import its_training_step_can_be_compiled
+from pinn.testing.problems import ansatz, names, residuals, solutions
 from pinn.testing.problems.laws import laws, random_network
-from pinn.testing.problems.names import (
-    its_conditions_lie_on_faces,
-    its_equations_and_conditions_have_names_of_their_own,
-    its_fields_and_domain_are_well_formed,
-)
-from pinn.testing.problems.references import its_reference_fits_its_domain_and_observables
-from pinn.testing.problems.residuals import (
-    its_equations_depend_on_the_network,
-    its_residuals_are_finite_numbers_of_the_networks_precision,
-    its_taylor_series_agree_with_nested_autograd,
-)
-from pinn.testing.small_runs import (
-    small_config,
-    trains_and_continues_exactly,
-    trains_everywhere,
-)
+from pinn.testing.small_runs import it_trains_and_continues_exactly
 from pinn.testing.trial import Trial, perform
 
 
@@ -62,8 +39,8 @@ def check_problem(problem: type[Problem] | Problem) -> None:
 
 def _hard(problem: Problem) -> Problem | None:
     """The problem with hard conditions, where it has them and they are off."""
-    names = [option.name for option in options(type(problem))]
-    if "hard" not in names or getattr(problem, "hard", None) is not False:
+    offers_it = any(option.name == "hard" for option in options(type(problem)))
+    if not offers_it or getattr(problem, "hard", None) is not False:
         return None
     try:
         return evolve(problem, hard=True)  # type: ignore[misc]
@@ -80,30 +57,15 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
         check_device(law.called, mend, partial(there, module))
 
 
-def its_training_step_can_be_compiled(trial: Trial) -> None:
-    config = small_config(trial, run={"precision": "float64"})
-    check_traced(config, "a method of the problem")
-
-
-def it_trains_and_continues_exactly(trial: Trial) -> None:
-    trains_and_continues_exactly(
-        trial,
-        "the problem keeps something that changes, in itself or in its module, or draws random "
-        "numbers; make every method depend on the options and q alone",
-        points={"redraw": 2},
-    )
-    trains_everywhere(trial)
-
-
 OF_RESIDUALS = (
-    its_equations_and_conditions_have_names_of_their_own,
-    its_residuals_are_finite_numbers_of_the_networks_precision,
-    its_equations_depend_on_the_network,
-    its_ansatz_leaves_the_inside_free,
-    its_taylor_series_agree_with_nested_autograd,
-    its_exact_solution_satisfies_its_equations,
-    its_exact_solution_satisfies_its_conditions,
-    its_hard_ansatz_satisfies_the_conditions_it_takes_over,
+    names.its_equations_and_conditions_have_names_of_their_own,
+    residuals.its_residuals_are_finite_numbers_of_the_networks_precision,
+    residuals.its_equations_depend_on_the_network,
+    ansatz.its_ansatz_leaves_the_inside_free,
+    residuals.its_taylor_series_agree_with_nested_autograd,
+    solutions.its_exact_solution_satisfies_its_equations,
+    solutions.its_exact_solution_satisfies_its_conditions,
+    ansatz.its_hard_ansatz_satisfies_the_conditions_it_takes_over,
 )
 OF_TRAINING = (
     its_code_runs_on_any_device,
@@ -111,10 +73,10 @@ OF_TRAINING = (
     it_trains_and_continues_exactly,
 )
 CHECKS = (
-    its_fields_and_domain_are_well_formed,
-    its_conditions_lie_on_faces,
+    names.its_fields_and_domain_are_well_formed,
+    names.its_conditions_lie_on_faces,
     *OF_RESIDUALS,
-    its_reference_fits_its_domain_and_observables,
+    solutions.its_reference_fits_its_domain_and_observables,
     *OF_TRAINING,
 )
-HARD_CHECKS = (it_has_conditions_to_take_over, *OF_RESIDUALS, *OF_TRAINING)
+HARD_CHECKS = (ansatz.it_has_conditions_to_take_over, *OF_RESIDUALS, *OF_TRAINING)

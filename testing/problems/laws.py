@@ -13,6 +13,7 @@ from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.derivatives.residuals import Residuals, residuals
 from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
 from pinn.testing.companions import SmallNetwork
+from pinn.testing.probes.examples import points_in
 
 POINTS = 200
 
@@ -33,21 +34,23 @@ class Law:
             )
 
 
-def equations_of(problem: Problem) -> Residuals:
+def equations_of(problem: Problem) -> Law:
     what = f"the equations of {problem.name}"
-    return residuals(problem, problem.equations, what, dtype=torch.float64)
+    law = residuals(problem, problem.equations, what, dtype=torch.float64)
+    return Law("the equations", law, inside(problem))
 
 
-def condition_of(problem: Problem, condition: Condition | Measurements) -> Residuals:
+def condition_of(problem: Problem, condition: Condition | Measurements) -> Law:
     what = f"condition {condition.name!r}"
-    return residuals(problem, condition.residual, what, condition.name, torch.float64)
+    law = residuals(problem, condition.residual, what, condition.name, torch.float64)
+    if isinstance(condition, Condition):
+        return Law(what, law, on_faces(problem, condition))
+    table = condition.table(problem.domain)[:POINTS, : problem.domain.dimension]
+    return Law(what, law, torch.from_numpy(table))
 
 
 def inside(problem: Problem, count: int = POINTS) -> Tensor:
-    low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    unit = torch.rand(count, len(low), generator=generator, dtype=torch.float64)
-    return low + (high - low) * unit
+    return points_in(problem.domain, count)
 
 
 def on_faces(problem: Problem, condition: Condition, count: int = 50) -> Tensor:
@@ -65,15 +68,9 @@ def on_faces(problem: Problem, condition: Condition, count: int = 50) -> Tensor:
 
 def laws(problem: Problem) -> Iterator[Law]:
     """The equations and observables inside, each condition where it holds."""
-    yield Law("the equations", equations_of(problem), inside(problem))
+    yield equations_of(problem)
     for condition in problem.conditions():
-        if isinstance(condition, Measurements):
-            table = condition.table(problem.domain)[:POINTS, : problem.domain.dimension]
-            points = torch.from_numpy(table)
-        else:
-            points = on_faces(problem, condition)
-        law = condition_of(problem, condition)
-        yield Law(f"condition {condition.name!r}", law, points)
+        yield condition_of(problem, condition)
     what = f"the observables of {problem.name}"
     law = residuals(problem, problem.observables, what, dtype=torch.float64)
     yield Law("the observables", law, inside(problem))

@@ -41,8 +41,7 @@ def its_fields_and_domain_are_well_formed(trial: Trial) -> None:
 
 
 def its_equations_and_conditions_have_names_of_their_own(trial: Trial) -> None:
-    problem = trial.part
-    names = [*equations_of(problem).names, *(c.name for c in problem.conditions())]
+    names, again = _names(trial.part), _names(trial.part)
     for name in names:
         assert isinstance(name, str) and re.fullmatch(r"[\w.-]+", name), (
             f"{name!r} cannot name an equation or condition: it is a key of pinn.toml and of the "
@@ -51,11 +50,15 @@ def its_equations_and_conditions_have_names_of_their_own(trial: Trial) -> None:
         assert names.count(name) == 1, (
             f"two equations or conditions are called {name!r}: their losses are recorded by name"
         )
-    again = [*equations_of(problem).names, *(c.name for c in problem.conditions())]
     assert again == names, (
         f"asked a second time, the problem has {one_of(again)}, not {one_of(names)}: make "
         "conditions() and equations(q) depend on the options alone"
     )
+
+
+def _names(problem: Problem) -> list[str]:
+    conditions = (condition.name for condition in problem.conditions())
+    return [*equations_of(problem).residuals.names, *conditions]
 
 
 def its_conditions_lie_on_faces(trial: Trial) -> None:

@@ -6,7 +6,6 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from pinn.engine.derivatives.unknowns import start_values
 from pinn.testing.probes.nested import nested_residuals
 from pinn.testing.problems.laws import Law, laws, place, random_network
 from pinn.testing.trial import Trial
@@ -59,9 +58,7 @@ def its_taylor_series_agree_with_nested_autograd(trial: Trial) -> None:
     problem = trial.part
     module = random_network(problem)
     for law in laws(problem):
-        start = start_values(problem, law.points)
-        single = law.residuals.single
-        nested = nested_residuals(problem, law.residuals.law, module, law.points, start, single)
+        nested = nested_residuals(law.residuals, module, law.points)
         for name, series, naive in zip(law.residuals.names, law(module), nested, strict=True):
             off = (series - naive).abs()
             worst = int(off.argmax())

@@ -1,12 +1,12 @@
-"""How well an exact solution satisfies equations, beside the size of their terms."""
+"""What is known of the solution: the exact one beside the laws, the reference beside the domain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from attrs import frozen
 from torch import Tensor
 
 from pinn.core.errors import one_of
@@ -16,7 +16,15 @@ from pinn.engine.derivatives.jets import Jets, jets
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
 from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import true_values
-from pinn.testing.problems.laws import condition_of, equations_of, inside, on_faces, place
+from pinn.engine.training.evaluation import Evaluator, reference_solution
+from pinn.testing.problems.laws import (
+    Law,
+    condition_of,
+    equations_of,
+    inside,
+    place,
+    random_network,
+)
 from pinn.testing.trial import Trial
 
 NUDGE = 1e-6
@@ -29,20 +37,15 @@ DEFINED = (
 
 
 def its_exact_solution_satisfies_its_equations(trial: Trial) -> None:
-    problem = trial.part
-    if not _has_exact_solution(trial):
-        return
-    _check_satisfied("the equations", equations_of(problem), inside(problem))
+    if _has_exact_solution(trial):
+        _check_satisfied(equations_of(trial.part))
 
 
 def its_exact_solution_satisfies_its_conditions(trial: Trial) -> None:
-    problem = trial.part
-    if not _has_exact_solution(trial):
-        return
-    for condition in problem.conditions():
-        if isinstance(condition, Condition):
-            law, points = condition_of(problem, condition), on_faces(problem, condition)
-            _check_satisfied(f"condition {condition.name!r}", law, points)
+    if _has_exact_solution(trial):
+        for condition in trial.part.conditions():
+            if isinstance(condition, Condition):
+                _check_satisfied(condition_of(trial.part, condition))
 
 
 def _has_exact_solution(trial: Trial) -> bool:
@@ -62,28 +65,16 @@ def _solution(problem: Problem, points: Tensor) -> Mapping[str, Any] | None:
     return problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
 
 
-@frozen
-class Satisfied:
-    """Residuals (names, n) of the exact solution, and the size of the terms that make each, (names,)."""
-
-    residuals: Tensor
-    sizes: Tensor
-
-
-def exact_satisfaction(law: Residuals, points: Tensor, spread: Tensor) -> Satisfied:
-    """The residuals at `points`, and how large their terms are.
+def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of the exact solution (names, n), and the size of the terms that make each, (names,).
 
     The size of the terms is how strongly the residual answers when every derivative is nudged by a small
-    share of its largest value: at `points` themselves, a boundary, say, the solution itself may be zero.
-
-    Args:
-        points, spread: (n, dimension) and (m, dimension), in double precision; `spread` over
-            the domain.
+    share of its largest value anywhere: at `points`, a boundary, say, the solution itself may be zero.
     """
     problem = law.problem
-    everywhere = torch.cat([points, spread])
+    everywhere = torch.cat([points, inside(problem)])
     carried = jets([{index: 1.0} for index in sorted({i for row in law.jets.rows for i in row})])
-    fields = exact_series(problem, everywhere, carried)
+    fields = _exact_series(problem, everywhere, carried)
     generator = torch.Generator().manual_seed(0)
 
     def residuals(nudge: float) -> Tensor:
@@ -102,11 +93,10 @@ def exact_satisfaction(law: Residuals, points: Tensor, spread: Tensor) -> Satisf
         return torch.stack(list(named.values()))[:, : len(points)]
 
     found = residuals(0.0)
-    sizes = (residuals(NUDGE) - found).abs().amax(1) / NUDGE
-    return Satisfied(found, sizes)
+    return found, (residuals(NUDGE) - found).abs().amax(1) / NUDGE
 
 
-def exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, Any]:
+def _exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, Any]:
     """The fields of the exact solution near `points`, as Taylor series."""
     places = {
         name: coordinate(points[:, i], i, carried) for i, name in enumerate(problem.domain.names)
@@ -133,21 +123,17 @@ def exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, A
     return {name: fields[name] for name in problem.fields}
 
 
-def _check_satisfied(what: str, law: Residuals, points: Tensor) -> None:
-    """The exact solution satisfies the law at `points`.
-
-    Raises:
-        AssertionError: it does not; says by how much and where.
-    """
-    problem = law.problem
-    found = exact_satisfaction(law, points, inside(problem))
-    for name, residuals, size in zip(law.names, found.residuals, found.sizes, strict=True):
+def _check_satisfied(law: Law) -> None:
+    """Raises AssertionError if the exact solution does not satisfy it: by how much, and where."""
+    problem, single, what = law.residuals.problem, law.residuals.single, law.called
+    exact, sizes = _exact_residuals(law.residuals, law.points)
+    for name, residuals, size in zip(law.residuals.names, exact, sizes, strict=True):
         named = f"equation {name!r}"
-        if law.single is not None:
-            named = what if name == law.single else f"{what}, {name!r},"
+        if single is not None:
+            named = what if name == single else f"{what}, {name!r},"
         worst = int(torch.nan_to_num(residuals, nan=torch.inf).abs().argmax())
         off, scale = abs(float(residuals[worst])), float(size)
-        at = place(problem, points[worst])
+        at = place(problem, law.points[worst])
         assert torch.isfinite(residuals).all(), (
             f"the exact solution gives {named} the residual {float(residuals[worst])} at {at}: a "
             f"derivative of solution(q) is not defined there; {DEFINED}"
@@ -161,9 +147,49 @@ def _check_satisfied(what: str, law: Residuals, points: Tensor) -> None:
             )
         if problem.unknowns():
             cause += "; the unknowns have their `true` values"
-        where = "equations(q)" if law.single is None else f"the residual of {what}"
+        where = "equations(q)" if single is None else f"the residual of {what}"
         assert off <= allowed, (
             f"the exact solution does not satisfy {named}: the residual is {off:.3g} at {at}, "
             f"beside terms of size {scale:.3g}; allowed is rounding, {allowed:.2g}. Either "
             f"{where} or solution(q) is wrong: {cause}"
         )
+
+
+def its_reference_fits_its_domain_and_observables(trial: Trial) -> None:
+    problem = trial.part
+    reference = reference_solution(problem)
+    if reference is None:
+        return
+    assert tuple(reference.coordinates) == problem.domain.names, (
+        f"the reference has the coordinates {', '.join(reference.coordinates)}, the domain "
+        f"{', '.join(problem.domain.names)}: they must be the same, in the same order"
+    )
+    for name, along in reference.coordinates.items():
+        low, high = problem.domain.intervals[name]
+        assert np.ndim(along) == 1 and len(along) > 1 and (np.diff(along) > 0).all(), (
+            f"the reference's {name} is no array of increasing numbers: give the 1-D grid "
+            "coordinate"
+        )
+        assert low <= along[0] and along[-1] <= high, (
+            f"the reference's {name} runs from {along[0]:g} to {along[-1]:g}, beyond the domain's "
+            f"[{low:g}, {high:g}]: leave out what lies outside"
+        )
+    shape = tuple(len(along) for along in reference.coordinates.values())
+    for name, values in reference.fields.items():
+        assert np.shape(values) == shape, (
+            f"the reference's {name!r} has shape {np.shape(values)} on a grid of {shape}: write "
+            'it on np.meshgrid(…, indexing="ij")'
+        )
+        bad = np.argwhere(~np.isfinite(np.asarray(values, float)))
+        assert not len(bad), (
+            f"the reference's {name!r} is not finite at grid point {tuple(bad[0].tolist())}: keep "
+            "clear of 0/0"
+        )
+    evaluator = Evaluator(problem, torch.float64, torch.device("cpu"))
+    on_grid = evaluator.on_grid(random_network(problem))
+    headline = next(iter(on_grid))
+    assert headline in reference.fields, (
+        f"the first observable, {headline!r}, by which runs are compared, is not in the "
+        f"reference, which has {one_of(reference.fields)}: put one of these first in "
+        "observables(q), or add it to them"
+    )
