@@ -16,7 +16,8 @@ from pinn.testing.probes.differences import first_difference
 from pinn.testing.small_runs import it_trains_and_continues_exactly, small_run
 from pinn.testing.trial import Trial, perform
 
-STEPS = 60
+ENOUGH = 60
+"""Steps in which any optimizer gets somewhere."""
 LENGTHS = (1, 2, 7, 1000, 100_000)
 
 
@@ -67,7 +68,7 @@ class _Descent:
     def now(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self.parameters]
 
-    def steps(self, begin: int, end: int, of: int = STEPS) -> list[Tensor]:
+    def steps(self, begin: int, end: int, of: int = ENOUGH) -> list[Tensor]:
         for step in range(begin, end):
             rate = self.part.learning_rate(step, of)
             if rate is not None:
@@ -103,10 +104,10 @@ def it_moves_every_parameter_and_lowers_a_quadratic(trial: Trial) -> None:
     for dtype in (torch.float32, torch.float64):
         descent = _Descent(trial.part, dtype)
         first, start = float(descent.loss().detach()), descent.now()
-        end = descent.steps(0, STEPS)
+        end = descent.steps(0, ENOUGH)
         last = float(descent.loss().detach())
         assert math.isfinite(last) and last < first, (
-            f"{STEPS} steps bring the quadratic Σ (x − 1)² from {first:.3g} to {last:.3g} in "
+            f"{ENOUGH} steps bring the quadratic Σ (x − 1)² from {first:.3g} to {last:.3g} in "
             f"{dtype}: check the sign of the step, and choose a smaller default learning rate"
         )
         for place, (before, after) in enumerate(zip(start, end, strict=True)):
@@ -181,10 +182,10 @@ def _check_rate(rate: Any, step: int, steps: int) -> None:
 
 
 def it_lowers_the_loss_of_a_small_network(trial: Trial) -> None:
-    rows = small_run(trial, steps=STEPS, run={"checkpoint": STEPS}).rows
+    rows = small_run(trial, steps=ENOUGH, run={"checkpoint": ENOUGH}).rows
     first, best = rows[0]["loss"], min(row["loss"] for row in rows[1:])
     assert best < first, (
-        f"in {STEPS} steps the loss of a small network never falls below that of the first, "
+        f"in {ENOUGH} steps the loss of a small network never falls below that of the first, "
         f"{first:.3g}: choose another default learning rate"
     )
 

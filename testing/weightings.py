@@ -177,10 +177,9 @@ def it_is_static_only_if_its_weights_stay(trial: Trial) -> None:
 
 @_examples
 def a_permutation_of_the_points_permutes_the_weights(trial: Trial, shape: Shape, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
     places, residuals = _places(shape[1], seed), _random(shape, seed)
     weights = _start(trial.part, shape) + _random(shape, seed + 1).abs()
-    order = torch.randperm(shape[1], generator=generator)
+    order = torch.randperm(shape[1], generator=torch.Generator().manual_seed(seed))
     moved = {name: column[order] for name, column in places.items()}
     with torch.no_grad():
         plain = trial.part.update_at(places, weights, residuals)
@@ -210,11 +209,8 @@ def its_contributions_are_each_points_own(trial: Trial, shape: Shape, seed: int)
         f"contributions returns {float(whole.min()):.3g}: what is minimised must be finite "
         "and not negative, such as (weights * residuals)**2"
     )
-    cut = shape[1] // 2
-    pieces = [
-        trial.part.contributions(weights[:, part], residuals[:, part])
-        for part in (slice(cut), slice(cut, None))
-    ]
+    halves = zip(weights.tensor_split(2, 1), residuals.tensor_split(2, 1), strict=True)
+    pieces = [trial.part.contributions(*half) for half in halves]
     off = float((torch.cat(pieces, 1) - whole).abs().max())
     assert off <= CLOSE * float(whole.max()), (
         "contributions of some of the points differ from theirs among all (off by "

@@ -72,9 +72,9 @@ def its_measurements_depend_on_the_view_alone(trial: Trial) -> None:
     with trained_run(trial) as trainer:
         first = _recorded(trainer, trial.part)
         for part in (trial.part, trial.fresh()):
-            again = _recorded(trainer, part)
-            assert first_difference(first, again) is None, (
-                f"measured again at the same step, {first_difference(first, again)} is different: "
+            place = first_difference(first, _recorded(trainer, part))
+            assert place is None, (
+                f"measured again at the same step, {place} is different: "
                 "it keeps something from call to call, or draws random numbers; a memory belongs "
                 f"into start and follow, and {OWN_STREAM}"
             )

@@ -56,14 +56,13 @@ def its_training_step_can_be_compiled(trial: Trial) -> None:
         ) from error
     generator = torch.Generator().manual_seed(1)
     for _ in range(2):
+        noise = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
         parameters = tuple(
-            p.detach() + 0.3 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
-            for p in parameters
+            (p.detach() + 0.3 * n).requires_grad_() for p, n in zip(parameters, noise, strict=True)
         )
         weights = torch.rand(state.weights.shape, generator=generator, dtype=state.weights.dtype)
-        moved = tuple(p.clone().requires_grad_() for p in parameters)
-        expected = eager.evaluate(moved, state.points, weights)
-        found = compiled.evaluate(moved, state.points, weights)
+        expected = eager.evaluate(parameters, state.points, weights)
+        found = compiled.evaluate(parameters, state.points, weights)
         for name in ("residuals", "weights", "terms"):
             one, other = getattr(expected, name), getattr(found, name)
             off = float((one - other).abs().max())
