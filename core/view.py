@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from pinn.core.lazy import torch
 from pinn.core.randomness import torch_generator
@@ -85,6 +85,7 @@ class Predictions(Protocol):
         """{observable: array in the shape of the reference}"""
 
 
+@define(eq=False, slots=False)
 class View:
     """A lazy notebook of one step, after the optimizer moved and with the weights of that step.
 
@@ -92,32 +93,18 @@ class View:
     their own.
     """
 
-    def __init__(
-        self,
-        step: int,
-        problem: Problem,
-        objective: Losses,
-        points: PointSet,
-        weights: Tensor,
-        memories: Mapping[str, Tensor],
-        optimizer: torch.optim.Optimizer,
-        evaluator: Predictions,
-        records: Records,
-        seed: int,
-        forward: Forward | None = None,
-    ) -> None:
-        self.step = step
-        self.problem = problem
-        self.points = points
-        self.weights = weights
-        self.memories = memories
-        self.optimizer = optimizer
-        self.records = records
-        self._objective = objective
-        self._evaluator = evaluator
-        self._seed = seed
-        self._forward = forward
-        self._batch_gradients: dict[tuple[int, bool], BatchGradients] = {}
+    step: int
+    problem: Problem
+    _objective: Losses
+    points: PointSet
+    weights: Tensor
+    memories: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    _evaluator: Predictions
+    records: Records
+    _seed: int
+    _forward: Forward | None = None
+    _batch_gradients: dict[tuple[int, bool], BatchGradients] = field(factory=dict, init=False)
 
     @property
     def module(self) -> torch.nn.Module:

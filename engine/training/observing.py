@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from attrs import define, field
 from torch import Tensor
 
 from pinn.core.errors import PinnError, out_of_memory
@@ -21,6 +22,7 @@ Explain = Callable[[Exception, Analyzer], str]
 """What to record of an analyzer that failed: the error, and where it came out."""
 
 
+@define(eq=False)
 class Observing:
     """The analyzers of a loop, and all that they found.
 
@@ -32,25 +34,20 @@ class Observing:
         announced: events that were recorded.
     """
 
-    def __init__(
-        self,
-        observers: Sequence[Observer],
-        records: Records,
-        reporter: Reporter,
-        explain: Explain,
-        memories: dict[str, Tensor],
-        seconds: dict[str, float],
-    ) -> None:
-        self.observers = observers
-        self.records = records
-        self.reporter = reporter
-        self.memories = memories
-        self.seconds = seconds
-        self.shown: dict[str, Any] = {}
-        self.measured: set[str] = set()
-        events = [event for observer in observers for event in observer.analyzer.events]
-        self.announced = {event for event in events if event in records}
-        self._explain = explain
+    observers: Sequence[Observer]
+    records: Records
+    reporter: Reporter
+    _explain: Explain
+    memories: dict[str, Tensor]
+    seconds: dict[str, float]
+    shown: dict[str, Any] = field(factory=dict, init=False)
+    measured: set[str] = field(factory=set, init=False)
+    announced: set[str] = field(init=False)
+
+    @announced.default
+    def _recorded_events(self) -> set[str]:
+        events = [event for observer in self.observers for event in observer.analyzer.events]
+        return {event for event in events if event in self.records}
 
     def due(self, step: int) -> list[Observer]:
         return [observer for observer in self.observers if observer.schedule.due(step)]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from attrs import define, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
 from pinn.core.randomness import undisturbed
@@ -29,28 +30,23 @@ WALL = 1e30
 """The loss that a line search sees where the true one is not finite."""
 
 
+@define(eq=False, slots=False)
 class Trainer:
-    """Moves a state to the end of its stages, recording and saving on the way."""
+    """Moves a state to the end of its stages, recording and saving on the way.
 
-    def __init__(
-        self,
-        config: Config,
-        state: State,
-        objective: Objective,
-        evaluator: Evaluator,
-        directory: RunDirectory,
-        observing: Observing,
-    ) -> None:
-        self.config = config
-        self.state = state
-        self.objective = objective
-        self.evaluator = evaluator
-        self.directory = directory
-        self.observing = observing
-        self.evaluation: Evaluation | None = None
-        """What the step saw that was made last in this process."""
-        self._step_begins = False
-        """Whether the optimizer has yet to ask for the loss where the step starts."""
+    Attributes:
+        evaluation: what the step saw that was made last in this process.
+    """
+
+    config: Config
+    state: State
+    objective: Objective
+    evaluator: Evaluator
+    directory: RunDirectory
+    observing: Observing
+    evaluation: Evaluation | None = field(default=None, init=False)
+    _step_begins: bool = field(default=False, init=False)
+    """Whether the optimizer has yet to ask for the loss where the step starts."""
 
     @property
     def records(self) -> Records:
