@@ -15,6 +15,8 @@ from pinn.core.problem import Problem
 
 @frozen
 class PointsOptions:
+    """What every sampler is told: how many points, and when they are drawn anew."""
+
     interior: int = option(4096, "collocation points inside the domain", at_least(1))
     conditions: int | dict[str, int] = option(512, "points per condition, or a table by name")
     redraw: int = option(
@@ -25,11 +27,15 @@ class PointsOptions:
 
 @frozen
 class WeightingOptions:
+    """What stands beside every weighting."""
+
     factors: dict[str, float] = option({}, "fixed factor of a condition's or equation's loss")
 
 
 @frozen
 class StageOptions:
+    """How long an optimizer trains."""
+
     steps: int = option(help="steps of this stage, at most", validator=at_least(1))
     until: str | None = option(
         None, "ends the stage earlier: an event, 'rel_l2 < 1e-2', 'plateau', 'plateau of rel_l2'"
@@ -41,6 +47,8 @@ class StageOptions:
 
 @frozen
 class AnalyzerOptions:
+    """When an analyzer measures, where the configuration says so."""
+
     every: int | None = option(
         None, "steps between measurements; 0: only those below", optional(at_least(0))
     )

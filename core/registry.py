@@ -56,6 +56,8 @@ def summary(cls: type[Any]) -> str:
 
 @frozen
 class Part:
+    """A class that a plugin offers."""
+
     kind: str
     cls: type[Any]
     origin: Origin

@@ -1,1 +1,1 @@
-"""The built-in networks, samplers, weightings and optimizers."""
+"""The built-in networks, samplers, weightings and optimizers, and the commands."""

@@ -21,6 +21,8 @@ WATCHED = "watched"
 
 @frozen
 class RunOptions:
+    """The section [run]: where, how exactly and how often, whatever is trained."""
+
     directory: str | None = option(None, "where the run is kept; default runs/<file name>")
     seed: int = option(0, "the one seed of all random numbers", at_least(0))
     device: str = option("auto", "auto, cpu, cuda or cuda:1")
@@ -49,6 +51,8 @@ class Collocation:
 
 @frozen
 class Stage:
+    """An optimizer, and when it is done."""
+
     optimizer: Optimizer
     options: StageOptions
     until: Until | None
@@ -60,6 +64,8 @@ class Stage:
 
 @frozen
 class Observer:
+    """An analyzer, and when it measures."""
+
     analyzer: Analyzer
     schedule: Schedule
 

@@ -23,6 +23,8 @@ PROGRESS = 0.01
 
 
 class Until(Protocol):
+    """What ends a stage before its last step."""
+
     @property
     def quantity(self) -> str | None:
         """What must be recorded from the beginning; None if nothing."""

@@ -28,7 +28,8 @@ ELSEWHERE = (
 
 @frozen
 class Subject:
-    """
+    """What a run is, in words: trained here, or watched.
+
     Attributes:
         name: the title.
         steps: how many it is to make; None: it did not say.

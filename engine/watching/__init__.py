@@ -1,1 +1,1 @@
-"""Analyzers for loops that are trained elsewhere."""
+"""The analyzers, for loops that others wrote."""

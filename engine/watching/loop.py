@@ -69,7 +69,8 @@ class Sources:
 
 @frozen(eq=False)
 class WatchedLoop:
-    """
+    """A loop that somebody else wrote: what it solves, and where its numbers come from.
+
     Attributes:
         equations: names of the rows of the residuals.
         forward: calls the model on points, where it is called otherwise.
