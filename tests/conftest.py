@@ -10,6 +10,7 @@ import sysconfig
 import venv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pinn.engine.training import run
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.progress import Reporter
+from pinn.problems import allen_cahn_reference, burgers_reference
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
 
@@ -44,6 +46,19 @@ MakeConfig = Callable[..., Config]
 def one_thread() -> None:
     """Small tensors gain nothing from threads, and lose where several tests share the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def solved_once() -> Iterator[None]:
+    """Numerical references are solved for once in a process: each takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (allen_cahn_reference, burgers_reference):
+            solve = cache(module.solve)
+            copied = lambda *given, solve=solve, **named: tuple(  # noqa: E731
+                array.copy() for array in solve(*given, **named)
+            )
+            patch.setattr(module, "solve", copied)
+        yield
 
 
 @pytest.fixture(scope="session")
