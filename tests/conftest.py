@@ -53,12 +53,14 @@ def solved_once() -> Iterator[None]:
     """Numerical references are solved for once in a process: each takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (allen_cahn_reference, burgers_reference):
-            solve = cache(module.solve)
-            copied = lambda *given, solve=solve, **named: tuple(  # noqa: E731
-                array.copy() for array in solve(*given, **named)
-            )
-            patch.setattr(module, "solve", copied)
+            patch.setattr(module, "solve", remembered(module.solve))
         yield
+
+
+def remembered(solve: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """`solve`, whose arrays are computed once and copied for each who asks."""
+    known = cache(solve)
+    return lambda *given, **named: tuple(array.copy() for array in known(*given, **named))
 
 
 @pytest.fixture(scope="session")
