@@ -10,7 +10,7 @@ run: $(VENV)/installed
 	$(BIN)/pinn run pinn.toml
 
 test: $(VENV)/installed
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
@@ -22,7 +22,6 @@ lint: $(VENV)/installed links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy examples/pinn-*/pinn_*
 
 docs: $(VENV)/installed links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -10,6 +10,7 @@ import sysconfig
 import venv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pinn.engine.reporting.page import Picture
 from pinn.engine.training import run
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
+from pinn.problems import allen_cahn_reference, burgers_reference
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
 from pinn.testing.small_runs import TIMED, Killed, Killing, extended
@@ -44,6 +46,21 @@ MakeConfig = Callable[..., Config]
 def one_thread() -> None:
     """Small tensors gain nothing from threads, and lose where several tests share the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def solved_once() -> Iterator[None]:
+    """Numerical references are solved for once in a process: each takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (allen_cahn_reference, burgers_reference):
+            patch.setattr(module, "solve", remembered(module.solve))
+        yield
+
+
+def remembered(solve: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """`solve`, whose arrays are computed once and copied for each who asks."""
+    known = cache(solve)
+    return lambda *given, **named: tuple(array.copy() for array in known(*given, **named))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "plugins", "problems", "analyzers")
+ROOMS = ("core", "engine", "plugins", "problems", "analyzers", "testing")
 LOADS = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"|<link\b[^>]*\bhref="([^"]*)"'
 )
