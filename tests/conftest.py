@@ -34,6 +34,9 @@ from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
 from pinn.testing.small_runs import TIMED, Killed, Killing, extended
 
+# Spares every process that compiles a trial of what the processor can.
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
+
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("pinn")
 

@@ -49,6 +49,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], type[Any]]]:
     """The part of a package, through its entry point."""
     before = {*sys.modules}
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # other tests look at the files there
 
     def load_plugin(folder: Path) -> type[Any]:
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
