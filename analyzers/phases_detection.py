@@ -190,14 +190,14 @@ Candidate = tuple[str, int, int, int]
 def _candidates(trace: _Trace) -> list[Candidate]:
     """The transitions, before it is asked whether chance made them."""
     levels = trace.levels
-    start = START if trace.from_the_beginning else (Part.FITTING, Part.DIFFUSION)
+    start = START if trace.from_the_beginning else (Stretch.FITTING, Stretch.DIFFUSION)
     path = _path(levels, 1.0, start)
-    if path[0] == path[-1] != Part.BEFORE:  # all on one side of c
+    if path[0] == path[-1] != Stretch.BEFORE:  # all on one side of c
         found = _transitions(_path(levels, _halfway(levels), start))
         return found if len(found) == 2 else []
-    if path[0] != Part.BEFORE:
+    if path[0] != Stretch.BEFORE:
         return _transitions(path)
-    rise = int(np.searchsorted(path, Part.FITTING))
+    rise = int(np.searchsorted(path, Stretch.FITTING))
     fitting = _weaker_fitting(levels, rise)
     if fitting is None:
         return _transitions(path)
@@ -205,7 +205,7 @@ def _candidates(trace: _Trace) -> list[Candidate]:
     if rise == len(path):
         boundary = _held(levels[begin:at]) / DROP
         return _transitions(_path(levels, boundary, ends_fitting=BEGINS))
-    end = int(np.searchsorted(path, Part.DIFFUSION))  # what was taken for fitting is order regained
+    end = int(np.searchsorted(path, Stretch.DIFFUSION))  # what seemed fitting is order regained
     return [(DIFFUSION, begin, at, rise), (TOTAL_DIFFUSION, at, rise, end)]
 
 
@@ -222,7 +222,7 @@ def _weaker_fitting(levels: Floats, rise: int) -> tuple[int, int] | None:
     return None
 
 
-class Part(IntEnum):
+class Stretch(IntEnum):
     """Parts of a trace, from left to right."""
 
     BEFORE = 0
@@ -233,13 +233,13 @@ class Part(IntEnum):
 
 
 ORDERED = np.array([0, 1, 0, 1, 0])
-START = (Part.BEFORE, Part.FITTING)
+START = (Stretch.BEFORE, Stretch.FITTING)
 
 
 def _path(
     levels: Floats,
     boundary: float,
-    start: Sequence[Part] = START,
+    start: Sequence[Stretch] = START,
     ends_fitting: float = ENDS_FITTING,
 ) -> NDArray[np.int64]:
     """The part of each bin: least Σ |order of the part − share of signal| + entrances.
@@ -256,7 +256,7 @@ def _path(
         entered = np.concatenate([[np.inf], total[:-1]]) + entrance
         advanced.append(entered < total)
         total = np.minimum(total, entered) + cost
-    total[Part.TOTAL_DIFFUSION] += entrance[Part.AFTER]
+    total[Stretch.TOTAL_DIFFUSION] += entrance[Stretch.AFTER]
     path = [int(np.argmin(total))]
     for entered in reversed(advanced):
         path.append(path[-1] - int(entered[path[-1]]))
@@ -266,7 +266,7 @@ def _path(
 def _transitions(path: NDArray[np.int64]) -> list[Candidate]:
     """Of diffusion and total diffusion, between the part before and the end of the own part."""
     found = []
-    for to, part in ((DIFFUSION, Part.DIFFUSION), (TOTAL_DIFFUSION, Part.TOTAL_DIFFUSION)):
+    for to, part in ((DIFFUSION, Stretch.DIFFUSION), (TOTAL_DIFFUSION, Stretch.TOTAL_DIFFUSION)):
         begin, at, end = np.searchsorted(path, (part - 1, part, part + 1))
         if begin < at < end:
             found.append((to, int(begin), int(at), int(end)))

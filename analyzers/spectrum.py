@@ -110,7 +110,7 @@ def effective_rank(eigenvalues: Array, multiplicities: Array | None = None) -> f
     return max(min(rank, float(counts.sum())), 1.0)
 
 
-def describe(
+def eigenvalue_measures(
     values: Array, multiplicities: Array, trace: float, resolution: float
 ) -> dict[str, float]:
     """The numbers of a spectrum; NaN where a value is.
@@ -181,7 +181,7 @@ class Spectrum(Analyzer):
         found = estimate(kernel_product(*network), starts, self.steps, trace, resolution)
         leading = np.full(self.steps, math.nan)
         leading[: len(found.leading)] = found.leading
-        numbers = describe(found.values, found.multiplicities, trace, resolution)
+        numbers = eigenvalue_measures(found.values, found.multiplicities, trace, resolution)
         rank = min(numbers["ntk.numerical_rank"], float(rows))
         return {**numbers, "ntk.numerical_rank": rank, "ntk.eigenvalues": leading}
 
@@ -231,14 +231,14 @@ def _exact(kernel: Array, resolution: float) -> dict[str, Any]:
     if not np.isfinite(kernel).all():
         return _unknown(len(kernel))
     values = np.linalg.eigvalsh(kernel)[::-1].astype(np.float64)
-    numbers = describe(values, np.ones_like(values), float(np.trace(kernel)), resolution)
+    numbers = eigenvalue_measures(values, np.ones_like(values), float(np.trace(kernel)), resolution)
     return {**numbers, "ntk.eigenvalues": values}
 
 
 def _unknown(count: int) -> dict[str, Any]:
     """What is recorded where a residual or a derivative is not finite."""
     values = np.full(count, math.nan)
-    return {**describe(values, values, math.nan, 0.0), "ntk.eigenvalues": values}
+    return {**eigenvalue_measures(values, values, math.nan, 0.0), "ntk.eigenvalues": values}
 
 
 def draw_spectra(figure: Figure, records: Records) -> None:

@@ -70,7 +70,7 @@ class Span:
 
 Plot = Curves | Drawing
 
-ORDERED = (
+SEQUENTIAL = (
     "#440154", "#481a6c", "#472f7d", "#404588", "#38588c", "#306a8e",
     "#297a8e", "#228b8d", "#1e9b8a", "#25ac82", "#3bbb75", "#5ec962",
 )  # fmt: skip
@@ -79,4 +79,4 @@ ORDERED = (
 
 def ordered_colour(place: int, count: int) -> str:
     """The colour of the `place`-th of `count` curves that have an order, such as layers."""
-    return ORDERED[round(place * (len(ORDERED) - 1) / max(count - 1, 1))]
+    return SEQUENTIAL[round(place * (len(SEQUENTIAL) - 1) / max(count - 1, 1))]

@@ -15,11 +15,11 @@ MACHINE = ("pinn.core", "pinn.engine", "pinn.testing")
 """Rooms of this program whose lines are left out."""
 LONGEST = 400
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Called = TypeVar("Called", bound=Callable[..., Any])
 _called_back: set[CodeType] = set()
 
 
-def called_back(function: Function) -> Function:
+def called_back(function: Called) -> Called:
     """Mark what plugins are given to call: they are not at fault where it fails."""
     _called_back.add(function.__code__)  # type: ignore[attr-defined]
     return function

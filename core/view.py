@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Forward = Callable[["Tensor"], Any]
 """Calls a network on points (n, dimension), where that takes more than `module(points)`."""
 
-PIECE = 2**25
+NUMBERS_AT_ONCE = 2**25
 """Numbers that batch gradients computed together may have."""
 
 
@@ -202,8 +202,8 @@ class View:
                 yield self._objective.batch_gradients(parameters, points[group], weights)
 
     def _blocks_at_once(self, size: int) -> int:
-        """The number of blocks of `size` points that a chunk of points and PIECE numbers allow."""
-        of_gradients = PIECE // sum(p.numel() for p in self.parameters.values())
+        """The number of blocks of `size` points that a chunk and NUMBERS_AT_ONCE allow."""
+        of_gradients = NUMBERS_AT_ONCE // sum(p.numel() for p in self.parameters.values())
         chunk = self._objective.chunk
         return max(min(of_gradients, chunk // size if chunk else of_gradients), 1)
 

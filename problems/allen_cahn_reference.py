@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Spectrum = NDArray[np.complex128]
+Modes = NDArray[np.complex128]
 
 
 def solve(
@@ -68,7 +68,7 @@ def solve(
     return x, np.linspace(0, 1, times), u
 
 
-def _initial_spectrum(k: NDArray[np.int64]) -> Spectrum:
+def _initial_spectrum(k: NDArray[np.int64]) -> Modes:
     """Fourier coefficients of x^2 cos(pi x) on [-1, 1), with the origin of the grid at x = -1.
 
     Those of x^2 are 1/3 and 2 (-1)^k / (pi k)^2, and the cosine averages both neighbours.
@@ -95,7 +95,7 @@ class _ETDRK4:
         z = step * linear[:, None] + circle
         e = np.exp(z)
 
-        def mean(values: Spectrum) -> Array:
+        def mean(values: Modes) -> Array:
             return np.asarray(step * np.real(values.mean(axis=1)), np.float64)
 
         self.stage = mean((np.exp(z / 2) - 1) / z)
@@ -103,10 +103,10 @@ class _ETDRK4:
         self.middle = mean((2 + z + e * (z - 2)) / z**3)
         self.last = mean((-4 - 3 * z - z**2 + e * (4 - z)) / z**3)
 
-    def _nonlinear(self, v: Spectrum) -> Spectrum:
+    def _nonlinear(self, v: Modes) -> Modes:
         return -self.reaction * np.fft.rfft(np.fft.irfft(v, self.size) ** 3)
 
-    def advance(self, v: Spectrum) -> Spectrum:
+    def advance(self, v: Modes) -> Modes:
         at_start = self._nonlinear(v)
         a = self.half * v + self.stage * at_start
         at_a = self._nonlinear(a)

@@ -17,7 +17,7 @@ from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
 from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values
 
-Network = Callable[[Any], Any]
+NetworkCall = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
 Unknowns = Mapping[str, Tensor]
 """Values of a problem's unknowns, scalars."""
@@ -41,7 +41,7 @@ class Residuals:
     single: str | None = None
 
     def __call__(
-        self, network: Network, points: Tensor, unknowns: Unknowns | None = None
+        self, network: NetworkCall, points: Tensor, unknowns: Unknowns | None = None
     ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
@@ -114,7 +114,7 @@ def _check_names(problem: Problem) -> None:
 
 def quantities(
     problem: Problem,
-    network: Network,
+    network: NetworkCall,
     points: Tensor,
     wanted: Jets,
     unknowns: Unknowns | None = None,

@@ -48,7 +48,7 @@ class Compared:
 
 
 @frozen
-class Row:
+class TableRow:
     """What the table says about one quantity: a cell for each run."""
 
     name: str
@@ -62,7 +62,7 @@ class Comparison:
 
     page: Path
     runs: list[str]
-    rows: list[Row]
+    rows: list[TableRow]
 
     def text(self) -> str:
         """The table in aligned columns."""
@@ -131,7 +131,7 @@ def labels(paths: Sequence[Path]) -> list[str]:
         depths = [d + (ends.count(e) > 1) for e, d in zip(ends, depths, strict=True)]
 
 
-def table(runs: Sequence[Compared]) -> list[Row]:
+def table(runs: Sequence[Compared]) -> list[TableRow]:
     """Steps, final values, the step of each event, and times; a dash where a run does not measure."""
     names = {"steps": "trained"}
     found: list[Mapping[str, str]] = []
@@ -147,7 +147,9 @@ def table(runs: Sequence[Compared]) -> list[Row]:
                 cells[event] = NOT_REACHED if reached is None else shown(reached)
         found.append(cells | _times(run.records))
     names |= dict.fromkeys((TRAINING, PER_STEP), "")
-    return [Row(n, about, [cells.get(n, "–") for cells in found]) for n, about in names.items()]
+    return [
+        TableRow(n, about, [cells.get(n, "–") for cells in found]) for n, about in names.items()
+    ]
 
 
 def _times(records: Records) -> dict[str, str]:

@@ -19,7 +19,7 @@ from cycler import cycler
 from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 
-from pinn.core.plots import ORDERED
+from pinn.core.plots import SEQUENTIAL
 
 WIDTH = 3.4
 """Inches: a column of most journals."""
@@ -27,7 +27,7 @@ WIDTH = 3.4
 
 def _viridis(low: float, high: float) -> dict[str, str]:
     """The colours of curves that have an order, on a dark screen."""
-    colours = matplotlib.colormaps["viridis"](np.linspace(low, high, len(ORDERED)))
+    colours = matplotlib.colormaps["viridis"](np.linspace(low, high, len(SEQUENTIAL)))
     return {f"s{i}": to_hex(colour) for i, colour in enumerate(colours, 1)}
 
 
@@ -43,7 +43,7 @@ LIGHT = {
     "c4": "#b65a94",
     "c5": "#553900",
     "c6": "#9f40ff",
-    **{f"s{i}": colour for i, colour in enumerate(ORDERED, 1)},
+    **{f"s{i}": colour for i, colour in enumerate(SEQUENTIAL, 1)},
 }
 DARK = {
     "paper": "#15181c",

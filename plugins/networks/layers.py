@@ -29,7 +29,7 @@ def activation(name: str) -> nn.Module:
     return modules[name]()
 
 
-def linear(inputs: int, outputs: int, initialisation: str, generator: Generator) -> nn.Linear:
+def linear_layer(inputs: int, outputs: int, initialisation: str, generator: Generator) -> nn.Linear:
     """W x + b with b = 0 and W drawn as `initialisation` says (Glorot & Bengio 2010; He et al. 2015)."""
     layer = nn.Linear(inputs, outputs, device="meta")  # skip_init does this, but imports SymPy
     layer.weight = nn.Parameter(torch.empty(outputs, inputs))

@@ -23,13 +23,13 @@ class ModifiedMLP(FeedForward):
     name = "modified-mlp"
 
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
-        from pinn.plugins.networks.layers import activation, linear
+        from pinn.plugins.networks.layers import activation, linear_layer
         from pinn.plugins.networks.modified_mlp_module import Gated
 
         embedding = self.embedding(inputs, generator)
 
         def layer(before: int, after: int) -> nn.Linear:
-            return linear(before, after, self.initialisation, generator)
+            return linear_layer(before, after, self.initialisation, generator)
 
         return Gated(
             embedding=embedding,

@@ -12,7 +12,7 @@ from torch import Tensor
 from pinn.core.records import Records
 from pinn.core.view import View
 from pinn.engine.training.trainer import Trainer
-from pinn.testing.analyzers.runs import observed, sections, trained_run, unobserved
+from pinn.testing.analyzers.runs import observed, run_sections, trained_run, unobserved
 from pinn.testing.probes.devices import META, check_device
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.randomness import global_generators_untouched
@@ -132,7 +132,7 @@ def training_is_the_same_without_it(trial: Trial) -> None:
 
 
 def killed_and_continued_it_records_the_same(trial: Trial) -> None:
-    straight, continued = observed(trial), small_run(trial, (1, 3, 5), **sections(trial))
+    straight, continued = observed(trial), small_run(trial, (1, 3, 5), **run_sections(trial))
     for what in ("state", "rows"):
         place = first_difference(getattr(straight, what), getattr(continued, what))
         assert place is None, (
@@ -143,4 +143,4 @@ def killed_and_continued_it_records_the_same(trial: Trial) -> None:
 
 
 def it_works_in_every_precision_and_on_every_device(trial: Trial) -> None:
-    trains_everywhere(trial, **sections(trial))
+    trains_everywhere(trial, **run_sections(trial))

@@ -27,7 +27,7 @@ def with_needs(name: str) -> list[str]:
     return list(dict.fromkeys([*(n for need in cls.needs for n in with_needs(need)), name]))
 
 
-def sections(trial: Trial, itself: bool = True) -> dict[str, Any]:
+def run_sections(trial: Trial, itself: bool = True) -> dict[str, Any]:
     """Of a run that is observed by the analyzer and all that it needs, or by these alone."""
     *needed, name = with_needs(trial.part.name)
     tables = [{"name": need} for need in needed]
@@ -41,15 +41,15 @@ def sections(trial: Trial, itself: bool = True) -> dict[str, Any]:
 
 
 def observed(trial: Trial) -> Outcome:
-    return trial.once("observed", lambda: small_run(trial, **sections(trial)))
+    return trial.once("observed", lambda: small_run(trial, **run_sections(trial)))
 
 
 def unobserved(trial: Trial) -> Outcome:
-    return trial.once("without", lambda: small_run(trial, **sections(trial, itself=False)))
+    return trial.once("without", lambda: small_run(trial, **run_sections(trial, itself=False)))
 
 
 @contextmanager
 def trained_run(trial: Trial) -> Iterator[Trainer]:
     """A trainer behind its last step, at which everything was measured."""
-    with trained(small_config(trial, **sections(trial)), Reporter()) as trainer:
+    with trained(small_config(trial, **run_sections(trial)), Reporter()) as trainer:
         yield trainer

@@ -15,11 +15,11 @@ from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
 from pinn.testing.companions import SmallNetwork
 from pinn.testing.probes.examples import points_in
 
-POINTS = 200
+EXAMPLE_POINTS = 200
 
 
 @frozen
-class Law:
+class PlacedLaw:
     """A law of the problem, and points (n, dimension) at which it holds, in double precision."""
 
     called: str
@@ -34,22 +34,22 @@ class Law:
             )
 
 
-def equations_of(problem: Problem) -> Law:
+def equations_of(problem: Problem) -> PlacedLaw:
     what = f"the equations of {problem.name}"
     law = residuals(problem, problem.equations, what, dtype=torch.float64)
-    return Law("the equations", law, inside(problem))
+    return PlacedLaw("the equations", law, inside(problem))
 
 
-def condition_of(problem: Problem, condition: Condition | Measurements) -> Law:
+def condition_of(problem: Problem, condition: Condition | Measurements) -> PlacedLaw:
     what = f"condition {condition.name!r}"
     law = residuals(problem, condition.residual, what, condition.name, torch.float64)
     if isinstance(condition, Condition):
-        return Law(what, law, on_faces(problem, condition))
-    table = condition.table(problem.domain)[:POINTS, : problem.domain.dimension]
-    return Law(what, law, torch.from_numpy(table))
+        return PlacedLaw(what, law, on_faces(problem, condition))
+    table = condition.table(problem.domain)[:EXAMPLE_POINTS, : problem.domain.dimension]
+    return PlacedLaw(what, law, torch.from_numpy(table))
 
 
-def inside(problem: Problem, count: int = POINTS) -> Tensor:
+def inside(problem: Problem, count: int = EXAMPLE_POINTS) -> Tensor:
     return points_in(problem.domain, count)
 
 
@@ -66,14 +66,14 @@ def on_faces(problem: Problem, condition: Condition, count: int = 50) -> Tensor:
     return torch.from_numpy(np.concatenate(pieces))
 
 
-def laws(problem: Problem) -> Iterator[Law]:
+def laws(problem: Problem) -> Iterator[PlacedLaw]:
     """The equations and observables inside, each condition where it holds."""
     yield equations_of(problem)
     for condition in problem.conditions():
         yield condition_of(problem, condition)
     what = f"the observables of {problem.name}"
     law = residuals(problem, problem.observables, what, dtype=torch.float64)
-    yield Law("the observables", law, inside(problem))
+    yield PlacedLaw("the observables", law, inside(problem))
 
 
 def random_network(problem: Problem, seed: int = 0) -> nn.Module:

@@ -7,7 +7,7 @@ from attrs import evolve
 from torch import Tensor
 
 from pinn.testing.probes.nested import nested_residuals
-from pinn.testing.problems.laws import Law, laws, place, random_network
+from pinn.testing.problems.laws import PlacedLaw, laws, place, random_network
 from pinn.testing.trial import Trial
 
 AGREED = 1e-9
@@ -49,7 +49,7 @@ def its_equations_depend_on_the_network(trial: Trial) -> None:
                 )
 
 
-def _vanishes(law: Law, found: Tensor) -> bool:
+def _vanishes(law: PlacedLaw, found: Tensor) -> bool:
     """A condition that the ansatz satisfies, and that is there nevertheless."""
     return law.residuals.single is not None and bool(found.abs().max() < VANISHING)
 

@@ -18,7 +18,7 @@ from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import true_values
 from pinn.engine.training.evaluation import Evaluator, reference_solution
 from pinn.testing.problems.laws import (
-    Law,
+    PlacedLaw,
     condition_of,
     equations_of,
     inside,
@@ -123,7 +123,7 @@ def _exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, 
     return {name: fields[name] for name in problem.fields}
 
 
-def _check_satisfied(law: Law) -> None:
+def _check_satisfied(law: PlacedLaw) -> None:
     """Raises AssertionError if the exact solution does not satisfy it: by how much, and where."""
     problem, single, what = law.residuals.problem, law.residuals.single, law.called
     exact, sizes = _exact_residuals(law.residuals, law.points)

@@ -307,7 +307,7 @@ def test_points_that_come_in_pieces_are_points_at_once(
     weights = torch.ones(2, 12, dtype=torch.float64)
     expected = SignalToNoise(batches=12).measure(make_view(case, weights))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view, "PIECE", at_once * sum(p.numel() for p in case.parameters))
+        patch.setattr(view, "NUMBERS_AT_ONCE", at_once * sum(p.numel() for p in case.parameters))
         found = SignalToNoise(partition="points").measure(make_view(case, weights))
     assert found == pytest.approx(expected, rel=1e-9)
 

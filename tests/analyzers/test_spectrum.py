@@ -18,8 +18,8 @@ from torch import Tensor
 from pinn.analyzers import spectrum
 from pinn.analyzers.spectrum import (
     Spectrum,
-    describe,
     effective_rank,
+    eigenvalue_measures,
     kernel,
     kernel_product,
     kernel_trace,
@@ -286,11 +286,11 @@ def test_equal_eigenvalues_have_full_rank(count: int) -> None:
 
 def test_describe_counts_what_can_be_told_from_zero() -> None:
     values = np.array([1.0, 1e-3, 1e-9, -1e-17])
-    found = describe(values, np.ones(4), 1.0, 1e-6)
+    found = eigenvalue_measures(values, np.ones(4), 1.0, 1e-6)
     assert found["ntk.numerical_rank"] == 2
     assert found["ntk.smallest"] == 0
     assert found["ntk.condition_number"] == math.inf
-    assert describe(values[:2], np.ones(2), 1.0, 1e-6)["ntk.condition_number"] == 1e3
+    assert eigenvalue_measures(values[:2], np.ones(2), 1.0, 1e-6)["ntk.condition_number"] == 1e3
 
 
 # --- Lanczos

@@ -186,7 +186,7 @@ def test_points_come_in_pieces_in_their_order(
     case, weights = make_case(2, count), random_weights(count)
     numbers = sum(p.numel() for p in case.parameters)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view_module, "PIECE", at_once * numbers + numbers // 2)
+        patch.setattr(view_module, "NUMBERS_AT_ONCE", at_once * numbers + numbers // 2)
         pieces = list(make_view(case, weighting, weights, chunk=chunk).point_gradients())
     limit = min(at_once, chunk or at_once)
     assert {len(p.pde[0]) for p in pieces[:-1]} <= {limit}
@@ -202,7 +202,7 @@ def test_points_come_in_pieces_in_their_order(
 def test_pieces_are_made_when_they_are_asked_for(make_case: MakeCase) -> None:
     case = make_case(0, 5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view_module, "PIECE", 1)
+        patch.setattr(view_module, "NUMBERS_AT_ONCE", 1)
         view = make_view(case, Vanilla(), random_weights(5))
         calls: list[int] = []
         real = view._objective.batch_gradients
