@@ -36,7 +36,7 @@ wheel-test: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet $(PIPFLAGS) -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:
