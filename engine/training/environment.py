@@ -8,7 +8,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def sources(parts: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def first_sources(directory: RunDirectory, parts: Sequence[Any]) -> dict[str, str]:
+def first_sources(directory: RunDirectory, parts: Iterable[Any]) -> dict[str, str]:
     """`sources` of when the run in the directory began; of now where none has."""
     now = sources(parts)
     if not newest_first(directory.checkpoints) or not directory.environment.exists():
@@ -78,9 +78,9 @@ def first_sources(directory: RunDirectory, parts: Sequence[Any]) -> dict[str, st
     return found
 
 
-def edited(directory: RunDirectory, parts: Sequence[Any]) -> list[str]:
-    """Modules of plugins that are written otherwise than when the run began."""
-    before, now = first_sources(directory, parts), sources(parts)
+def edited(before: Mapping[str, str], parts: Iterable[Any]) -> list[str]:
+    """Modules of plugins that are written otherwise than `before`, when the run began."""
+    now = sources(parts)
     return sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
 
 

@@ -109,7 +109,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     with blaming():
         state = initial_state(config, module, len(objective.equations.names))
     directory.check_same(config)
-    _describe(config, directory, device_name(device))
+    sources = _describe(config, directory, device_name(device))
     saved, notes = newest_whole(directory.checkpoints)
     records = Records(directory.metrics)
     for note in notes:
@@ -125,7 +125,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if trainer.done:
         begun = f"all {state.step:,} steps are done already: nothing to train"
-    changed = edited(directory, config.parts)
+    changed = edited(sources, config.parts)
     if changed and state.step:
         _tell_edited(one_of(changed), directory, trainer.done, reporter)
     count = sum(p.numel() for p in module.parameters())
@@ -141,10 +141,12 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     return trainer
 
 
-def _describe(config: Config, directory: RunDirectory, device: str) -> None:
+def _describe(config: Config, directory: RunDirectory, device: str) -> dict[str, str]:
+    """Write what the run is and is made with; returns the checksums of plugins when it began."""
     directory.checkpoints.mkdir(exist_ok=True)
     sources = first_sources(directory, config.parts)
     directory.describe(config, environment(device, config.parts) | {"sources": sources})
+    return sources
 
 
 def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Reporter) -> None:
