@@ -18,7 +18,9 @@ class PointsOptions:
     """What every sampler is told: how many points, and when they are drawn anew."""
 
     interior: int = option(4096, "collocation points inside the domain", at_least(1))
-    conditions: int | dict[str, int] = option(512, "points per condition, or a table by name")
+    conditions: int | dict[str, int | dict[str, Any]] = option(
+        512, "points per condition, or a table by name, also {points = 512, sampler = …}"
+    )
     redraw: int = option(
         0, "steps between new interior points (weights restart); 0: never", at_least(0)
     )

@@ -31,6 +31,12 @@ class Cavity(Problem):
         choice("streamfunction", "velocity"),
     )
     hard: bool = option(False, "satisfy no slip exactly; streamfunction and regularised lid only")
+    boundary: str = option(
+        "faces",
+        "faces: a loss of the walls and one of the lid; joint: the mean of (|Δu| + |Δv|)² over all",
+        choice("faces", "joint"),
+    )
+    gauge: bool = option(True, "hold the constants of ψ and p in a corner; without, they are free")
 
     def __attrs_post_init__(self) -> None:
         if self.hard and (self.lid, self.formulation) != ("regularised", "streamfunction"):
@@ -38,6 +44,8 @@ class Cavity(Problem):
                 'hard = true needs lid = "regularised" and formulation = "streamfunction": a '
                 "smooth network cannot jump at the lid's corners"
             )
+        if self.hard and self.boundary == "joint":
+            raise ValueError('hard = true needs boundary = "faces": nothing is left to enforce')
 
     @property
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -66,13 +74,20 @@ class Cavity(Problem):
             u, v = self.velocity(q)
             return {"u": u - self.lid_velocity(q.x), "v": v}
 
+        def joint(q: Any) -> Any:
+            u, v = self.velocity(q)
+            return (u - self.lid_velocity(q.x) * (q.y == 1)).abs() + v.abs()
+
         def corner(q: Any) -> dict[str, Any]:
             return {name: getattr(q, name) for name in self.fields if name in ("psi", "p")}
 
-        if not self.hard:
+        if self.boundary == "joint":
+            yield Condition("boundary", on=("x=0", "x=1", "y=0", "y=1"), residual=joint)
+        elif not self.hard:
             yield Condition("walls", on=("x=0", "x=1", "y=0"), residual=walls)
             yield Condition("lid", on="y=1", residual=lid)
-        yield Condition("corner", on="x=0, y=0", residual=corner)
+        if self.gauge:
+            yield Condition("corner", on="x=0, y=0", residual=corner)
 
     def velocity(self, q: Any) -> tuple[Any, Any]:
         return (q.u, q.v) if self.formulation == "velocity" else (q.psi_y, -q.psi_x)

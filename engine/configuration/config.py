@@ -38,15 +38,41 @@ class RunOptions:
 
 
 @frozen
+class ConditionOptions:
+    """What stands beside the sampler of a condition that has one of its own."""
+
+    points: int = option(help="of the condition", validator=at_least(1))
+
+
+@frozen
 class Collocation:
-    """How points are drawn, and how many."""
+    """How points are drawn, and how many.
+
+    Attributes:
+        own: the samplers of the conditions that have one of their own, with their options.
+    """
 
     sampler: Sampler
     options: PointsOptions
+    own: Mapping[str, tuple[Sampler, ConditionOptions]]
 
-    def conditions(self, name: str) -> int:
-        counts = self.options.conditions
-        return counts if isinstance(counts, int) else counts[name]
+    def of_condition(self, name: str) -> tuple[Sampler, int]:
+        """How the points of this condition are drawn, and how many."""
+        if name in self.own:
+            sampler, own = self.own[name]
+            return sampler, own.points
+        counts: Any = self.options.conditions
+        return self.sampler, counts if isinstance(counts, int) else counts[name]
+
+    def table(self) -> dict[str, Any]:
+        options = unstructure(self.options)
+        if self.own:
+            written = {
+                name: {"sampler": sampler.name, **unstructure(own), **unstructure(sampler)}
+                for name, (sampler, own) in self.own.items()
+            }
+            options["conditions"] = {**options["conditions"], **written}
+        return {"sampler": self.sampler.name, **options, **unstructure(self.sampler)}
 
 
 @frozen
@@ -97,6 +123,7 @@ class Config:
             self.problem,
             self.network,
             self.points.sampler,
+            *(sampler for sampler, _ in self.points.own.values()),
             self.weighting,
             *(stage.optimizer for stage in self.stages),
             *(observer.analyzer for observer in self.observers),
@@ -108,12 +135,11 @@ class Config:
 
     def table(self) -> dict[str, Any]:
         """The configuration as TOML tables, every default written out."""
-        points = {"sampler": self.points.sampler.name, **unstructure(self.points.options)}
         return {
             "run": unstructure(self.run),
             "problem": _named(self.problem),
             "network": _named(self.network),
-            "points": points | unstructure(self.points.sampler),
+            "points": self.points.table(),
             "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
             "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
             "analyzers": [observer.table() for observer in self.observers],

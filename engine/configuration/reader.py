@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli
-from attrs import fields
+from attrs import evolve, fields
 
 from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
@@ -19,6 +19,7 @@ from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.configuration.config import (
     WATCHED,
     Collocation,
+    ConditionOptions,
     Config,
     Observer,
     RunOptions,
@@ -137,6 +138,7 @@ class _Reader:
         problem, _ = self.part("problem")
         network, _ = self.part("network")
         sampler, points = self.part("sampler")
+        own = self.condition_samplers(points)
         weighting, weights = self.part("weighting")
         stages = self.parts("optimizer")
         observers = self.observers()
@@ -159,7 +161,7 @@ class _Reader:
             run=run,
             problem=problem,
             network=network,
-            points=Collocation(sampler, points),
+            points=Collocation(sampler, points, own),
             weighting=weighting,
             factors=weights.factors,
             stages=tuple(Stage(*stage, u) for stage, u in zip(stages, untils, strict=True)),
@@ -180,6 +182,19 @@ class _Reader:
                 if not isinstance(value, dict | list):
                     what = f"{key}: unknown section, or a key that stands above its [section]"
                 self.faults.append(f"{what}{nearest(key, SECTIONS)}; known are {one_of(SECTIONS)}")
+
+    def condition_samplers(
+        self, points: PointsOptions | None
+    ) -> dict[str, tuple[Any, ConditionOptions]]:
+        """The samplers of the conditions that name one, and how many points each draws."""
+        if points is None or isinstance(points.conditions, int):
+            return {}
+        of = evolve(KINDS["sampler"], options=ConditionOptions)
+        return {
+            name: self.built(f"[points.conditions.{name}]", table, of)
+            for name, table in points.conditions.items()
+            if isinstance(table, dict)
+        }
 
     def observers(self) -> tuple[Observer, ...] | None:
         """The analyzers and their schedules; None where one of them cannot be built."""
@@ -315,7 +330,7 @@ class _Reader:
         else:
             self.same_names("[points.conditions]", counts, conditions)
         for name, count in counts.items():
-            if count < 1:
+            if isinstance(count, int) and count < 1:
                 self.faults.append(
                     f"[points] conditions: expected at least 1, found {count} ({name})"
                 )

@@ -21,8 +21,8 @@ def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) 
         if isinstance(condition, Measurements):
             drawn = condition.table(problem.domain)
         else:
-            count = points.conditions(condition.name)
-            drawn = _on_faces(condition, problem.domain, count, points.sampler, seed)
+            sampler, count = points.of_condition(condition.name)
+            drawn = _on_faces(condition, problem.domain, count, sampler, seed)
         conditions[condition.name] = torch.as_tensor(drawn, dtype=like.dtype, device=like.device)
     stream = numpy_generator(seed, "sampling", 0)
     interior = _draw(points.sampler, problem.domain, points.options.interior, stream)

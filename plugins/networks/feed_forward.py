@@ -9,12 +9,13 @@ from attrs import frozen
 from pinn.core import Box, Network, PinnError, above, at_least, choice, option
 
 if TYPE_CHECKING:
-    from torch import Generator
+    from torch import Generator, nn
 
     from pinn.plugins.networks.layers import Embedding
 
 ACTIVATIONS = ("tanh", "sin", "gelu", "silu", "softplus", "sigmoid")
 INITIALISATIONS = ("xavier-normal", "xavier-uniform", "he-normal", "he-uniform", "lecun-normal")
+BIASES = ("zero", "uniform")
 
 
 @frozen
@@ -24,8 +25,11 @@ class FeedForward(Network):
     width: int = option(64, "neurons of a hidden layer", at_least(1))
     depth: int = option(4, "hidden layers", at_least(1))
     activation: str = option("tanh", ", ".join(ACTIVATIONS), choice(*ACTIVATIONS))
-    initialisation: str = option(
-        "xavier-normal", "of weight matrices; biases are 0", choice(*INITIALISATIONS)
+    initialisation: str = option("xavier-normal", "of weight matrices", choice(*INITIALISATIONS))
+    bias: str = option(
+        "zero",
+        "biases at the start: zero, or uniform in ±1/√fan_in as torch has them",
+        choice(*BIASES),
     )
     normalise: bool = option(False, "map every coordinate to [-1, 1] first")
     periodic: list[str] = option([], "coordinates in which the network is exactly periodic")
@@ -56,3 +60,9 @@ class FeedForward(Network):
             self.fourier_scale,
             generator,
         )
+
+    def linear(self, inputs: int, outputs: int, generator: Generator) -> nn.Linear:
+        """W x + b with W and b drawn as `initialisation` and `bias` say."""
+        from pinn.plugins.networks.layers import linear_layer
+
+        return linear_layer(inputs, outputs, self.initialisation, self.bias, generator)

@@ -29,8 +29,14 @@ def activation(name: str) -> nn.Module:
     return modules[name]()
 
 
-def linear_layer(inputs: int, outputs: int, initialisation: str, generator: Generator) -> nn.Linear:
-    """W x + b with b = 0 and W drawn as `initialisation` says (Glorot & Bengio 2010; He et al. 2015)."""
+def linear_layer(
+    inputs: int, outputs: int, initialisation: str, bias: str, generator: Generator
+) -> nn.Linear:
+    """W x + b with W drawn as `initialisation` says (Glorot & Bengio 2010; He et al. 2015).
+
+    b = 0, or uniform in ±1/√inputs, which is how `torch.nn.Linear` begins. With b = 0 a network of odd
+    activations is exactly odd: f(−x) = −f(x).
+    """
     layer = nn.Linear(inputs, outputs, device="meta")  # skip_init does this, but imports SymPy
     layer.weight = nn.Parameter(torch.empty(outputs, inputs))
     layer.bias = nn.Parameter(torch.zeros(outputs))
@@ -42,6 +48,9 @@ def linear_layer(inputs: int, outputs: int, initialisation: str, generator: Gene
         else:
             bound = math.sqrt(3 * variance)
             layer.weight.uniform_(-bound, bound, generator=generator)
+        if bias == "uniform":
+            bound = 1 / math.sqrt(inputs)
+            layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
 
 

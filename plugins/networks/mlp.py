@@ -23,13 +23,13 @@ class MLP(FeedForward):
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
         from torch import nn
 
-        from pinn.plugins.networks.layers import activation, linear_layer
+        from pinn.plugins.networks.layers import activation
 
         embedding = self.embedding(inputs, generator)
         widths = [embedding.width] + [self.width] * self.depth
         layers: list[nn.Module] = [embedding]
         for before, after in pairwise(widths):
-            layers.append(linear_layer(before, after, self.initialisation, generator))
+            layers.append(self.linear(before, after, generator))
             layers.append(activation(self.activation))
-        layers.append(linear_layer(self.width, len(outputs), self.initialisation, generator))
+        layers.append(self.linear(self.width, len(outputs), generator))
         return nn.Sequential(*layers)

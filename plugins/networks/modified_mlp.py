@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -23,14 +24,11 @@ class ModifiedMLP(FeedForward):
     name = "modified-mlp"
 
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
-        from pinn.plugins.networks.layers import activation, linear_layer
+        from pinn.plugins.networks.layers import activation
         from pinn.plugins.networks.modified_mlp_module import Gated
 
         embedding = self.embedding(inputs, generator)
-
-        def layer(before: int, after: int) -> nn.Linear:
-            return linear_layer(before, after, self.initialisation, generator)
-
+        layer = partial(self.linear, generator=generator)
         return Gated(
             embedding=embedding,
             encoders=[layer(embedding.width, self.width) for _ in range(2)],

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from pinn.core import Weighting, above, at_least, between, choice, option
 from pinn.core.lazy import torch
+from pinn.plugins.weightings.vanilla import jointly
 
 
 @frozen
@@ -28,6 +29,13 @@ class ResidualBasedAttention(Weighting):
         choice("(weight*residual)^2", "weight*residual^2"),
     )
     shared: bool = option(True, "one weight a point, on Σ|r| of all equations; false: one each")
+    joint: bool = option(
+        False, "the loss takes Σ|r| of all equations as one residual; needs shared"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.joint and not self.shared:
+            raise ValueError("joint = true needs shared = true: one residual has one weight")
 
     def initial(self, count: int) -> torch.Tensor:
         return torch.full((count,), self.start, dtype=torch.float64)
@@ -39,9 +47,10 @@ class ResidualBasedAttention(Weighting):
         return self.gamma * weights + self._eta(weights) * self._normalised(size)
 
     def contributions(self, weights: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
-        if self.loss == "weight*residual^2":
-            return weights * residuals**2
-        return (weights * residuals) ** 2
+        linear = self.loss == "weight*residual^2"
+        if self.joint:
+            return (weights if linear else weights**2) * jointly(residuals)
+        return weights * residuals**2 if linear else (weights * residuals) ** 2
 
     def _eta(self, weights: torch.Tensor) -> float | torch.Tensor:
         if self.first_eta is None:

@@ -89,6 +89,26 @@ def test_initialisation(cls: type[Any], scheme: str) -> None:
             assert float(weight.abs().max()) > math.sqrt(3 * variance) * 1.2
 
 
+@pytest.mark.parametrize("cls", BUILT_IN)
+def test_uniform_biases_are_those_of_torch(cls: type[Any]) -> None:
+    layers = [
+        m for m in build(cls(width=900, depth=3, bias="uniform")).modules() if hasattr(m, "bias")
+    ]
+    for layer in layers:
+        bound = 1 / math.sqrt(layer.in_features)
+        bias = layer.bias.detach().double() / bound
+        assert float(bias.abs().max()) <= 1
+        if bias.numel() > 100:  # the mean square of a uniform number is 1/3 ± 0.3/√n
+            assert float((bias**2).mean()) == pytest.approx(1 / 3, abs=5 * 0.3 / 30)
+
+
+def test_a_tanh_network_without_biases_is_odd() -> None:
+    x = places()
+    odd, free = (build(MLP(bias=bias)).double() for bias in ("zero", "uniform"))
+    torch.testing.assert_close(odd(-x), -odd(x))
+    assert float((free(-x) + free(x)).detach().abs().max()) > 1e-3
+
+
 ACTIVATION_VALUES: dict[str, Callable[[float], float]] = {
     "tanh": math.tanh,
     "sin": math.sin,

@@ -76,7 +76,7 @@ def test_the_grid_refuses_a_count_that_is_no_power(
     dimension: int, count: int, offered: int
 ) -> None:
     box = Box(**{f"x{i}": (0, 1) for i in range(dimension)})
-    with pytest.raises(PinnError, match=rf"power of {dimension}, such as {offered}; found {count}"):
+    with pytest.raises(PinnError, match=rf"power of {dimension}, such as {offered}, or nodes"):
         Grid().draw(box, count, np.random.default_rng(0))
 
 
@@ -85,3 +85,25 @@ def test_the_grid_takes_every_power(side: int) -> None:
     for dimension in (1, 2, 3):
         box = Box(**{f"x{i}": (0, 1) for i in range(dimension)})
         assert len(Grid().draw(box, side**dimension, np.random.default_rng(0))) == side**dimension
+
+
+def test_a_grid_may_have_one_end_or_both() -> None:
+    box, generator = Box(x=(-1, 1)), np.random.default_rng(0)
+    lower = Grid(ends="lower").draw(box, 512, generator)[:, 0]
+    assert (lower[0], lower[-1]) == (-1, 0.99609375)
+    np.testing.assert_allclose(np.diff(lower), 2 / 512)
+    both = Grid(ends="both").draw(box, 5, generator)[:, 0]
+    np.testing.assert_allclose(both, [-1, -0.5, 0, 0.5, 1])
+
+
+@given(count=st.integers(1, 36), seed=st.integers(0, 1000))
+def test_points_drawn_of_a_grid_are_nodes_none_twice(count: int, seed: int) -> None:
+    box = Box(x=(0, 5), y=(0, 5))
+    points = Grid(ends="both", nodes=6).draw(box, count, np.random.default_rng(seed))
+    assert len({tuple(point) for point in points.tolist()}) == count
+    np.testing.assert_allclose(points, points.round(), atol=1e-12)
+
+
+def test_a_grid_has_no_more_points_than_nodes() -> None:
+    with pytest.raises(PinnError, match="cannot draw 10 points, none twice, from the 9 nodes"):
+        Grid(nodes=3).draw(Box(x=(0, 1), y=(0, 1)), 10, np.random.default_rng(0))

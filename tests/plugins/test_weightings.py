@@ -44,6 +44,30 @@ def test_the_other_forms_of_attention_keep_the_contract(normalisation: str) -> N
     check_weighting(ResidualBasedAttention(normalisation=normalisation, **options))
 
 
+@pytest.mark.parametrize("part", [Vanilla(joint=True), ResidualBasedAttention(joint=True)])
+def test_joint_residuals_keep_the_contract(part: Any) -> None:
+    check_weighting(part)
+
+
+@given(SIZES, st.integers(0, 100), st.sampled_from(["weight*residual^2", "(weight*residual)^2"]))
+def test_a_joint_loss_squares_the_sum_of_the_sizes(
+    shape: tuple[int, int], seed: int, loss: str
+) -> None:
+    r, weights = random(shape, seed), random((1, shape[1]), seed + 1).abs()
+    size = r.abs().sum(0)
+    torch.testing.assert_close(
+        Vanilla(joint=True).contributions(torch.ones_like(weights), r).sum(0), size**2
+    )
+    expected = weights[0] * size**2 if loss == "weight*residual^2" else (weights[0] * size) ** 2
+    found = ResidualBasedAttention(joint=True, loss=loss).contributions(weights, r)
+    torch.testing.assert_close(found.sum(0), expected)
+
+
+def test_a_joint_loss_needs_one_weight_a_point() -> None:
+    with pytest.raises(ValueError, match="joint = true needs shared = true"):
+        ResidualBasedAttention(joint=True, shared=False)
+
+
 def test_vanilla_is_the_mean_square() -> None:
     r = random((2, 5), 0)
     assert Vanilla.static

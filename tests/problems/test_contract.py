@@ -33,6 +33,7 @@ NEEDED = {"cavity": {"lid": "regularised"}}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "cavity": [
         {"formulation": "velocity"},
+        {"boundary": "joint", "gauge": False},
         {"lid": "regularised", "reynolds": 100.0},
         {"lid": "regularised", "formulation": "velocity", "reynolds": 100.0},
     ],

@@ -172,6 +172,19 @@ FAULTS: list[tuple[str, Any, list[str]]] = [
         changed(points={"conditions": {}}),
         ["[points.conditions] walls: is mis"],
     ),
+    (
+        "a condition's sampler that there is not",
+        changed(points={"conditions": {"walls": {"sampler": "gird", "points": 4}}}),
+        ["[points.conditions.walls] sampler: no sampler is called 'gird' (did you mean 'grid'?)"],
+    ),
+    (
+        "a condition's sampler with a misspelt key and no points",
+        changed(points={"conditions": {"walls": {"sampler": "grid", "end": "both", "points": 0}}}),
+        [
+            "[points.conditions.walls] end: unknown key (did you mean 'ends'?)",
+            "[points.conditions.walls] points: expected at least 1, found 0",
+        ],
+    ),
     ("chunk negative", changed(points={"chunk": -1}), ["[points] chunk: expected at least 0"]),
     ("seed negative", changed(run={"seed": -1}), ["[run] seed: expected at least 0"]),
     (
@@ -383,7 +396,7 @@ def test_overrides_reach_what_they_name(tmp_path: Path) -> None:
     assert config.table()["network"]["activation"] == "sin"
     assert config.table()["weighting"]["eta"] == 0.5
     assert config.factors == {"walls": 3.0}
-    assert config.points.conditions("walls") == 9
+    assert config.points.of_condition("walls")[1] == 9
     assert str(config.directory) == "somewhere/a=b"
 
 
@@ -542,7 +555,7 @@ def test_what_the_user_wrote_is_what_is_kept(table: dict[str, Any]) -> None:
 def test_conditions_by_name_survive() -> None:
     table = changed(points={"conditions": {"walls": 7}}, weighting={"factors": {"walls": 2}})
     again = parse_config(tomli.loads(parse_config(table).toml()))
-    assert again.points.conditions("walls") == 7
+    assert again.points.of_condition("walls")[1] == 7
     assert again.factors == {"walls": 2.0}
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from pinn.core import Box, Condition, PinnError, Problem, Sampler
 from pinn.core.domain import PointSet
-from pinn.engine import Config
+from pinn.engine import Config, parse_config
 from pinn.engine.training.sampling import draw_points, redraw_interior
 
 MakeConfig = Callable[..., Config]
@@ -64,6 +64,18 @@ def test_counts_and_places(config: Config) -> None:
     assert [int(face.sum()) for face in faces] == [4, 4, 4]
     assert (points.conditions["edge"][:, :2] == torch.tensor([1.0, 2.0])).all()
     assert points.conditions["corners"].tolist() == [[1, 2, 0], [-1, 0, 1]]
+
+
+def test_a_condition_may_have_a_sampler_of_its_own(make_config: MakeConfig) -> None:
+    own = {"sampler": "grid", "ends": "lower", "points": 8}
+    config = make_config(
+        {"name": "burgers"}, points={"interior": 9, "conditions": {"initial": own, "walls": 6}}
+    )
+    for written in (config, parse_config(config.table())):
+        points = drawn(written)
+        assert len(points.conditions["walls"]) == 6
+        along = points.conditions["initial"][:, 0]
+        torch.testing.assert_close(along, torch.linspace(-1, 1, 9, dtype=torch.float64)[:-1])
 
 
 def test_every_point_is_in_the_domain(config: Config) -> None:
@@ -152,7 +164,7 @@ def test_a_sampler_that_returns_another_shape(config: Config, shape: tuple[int, 
 
 def test_a_grid_names_a_count_that_works(make_config: MakeConfig) -> None:
     config = make_config({"name": "helmholtz"}, points={"sampler": "grid", "interior": 50})
-    with pytest.raises(PinnError, match=r"power of 2, such as 49; found 50"):
+    with pytest.raises(PinnError, match=r"power of 2, such as 49, or nodes = … to draw from; found 50"):
         drawn(config)
 
 
