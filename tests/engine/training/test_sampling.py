@@ -164,7 +164,9 @@ def test_a_sampler_that_returns_another_shape(config: Config, shape: tuple[int, 
 
 def test_a_grid_names_a_count_that_works(make_config: MakeConfig) -> None:
     config = make_config({"name": "helmholtz"}, points={"sampler": "grid", "interior": 50})
-    with pytest.raises(PinnError, match=r"power of 2, such as 49, or nodes = … to draw from; found 50"):
+    with pytest.raises(
+        PinnError, match=r"power of 2, such as 49, or nodes = … to draw from; found 50"
+    ):
         drawn(config)
 
 
