@@ -1,8 +1,8 @@
 """Which biases to start with: zero, or uniform as torch has them; every problem, five seeds.
 
-    python -m benchmarks.biases        # two hours of one core; continues where it stopped
+    python -m benchmarks.biases        # half an hour of one core; continues where it stopped
 
-Small networks (4 x 64, 2,048 points, 5,000 Adam steps, RBA), each pair of runs with the same seed and so
+Small networks (4 x 64, 1,024 points, 3,000 Adam steps, RBA), each pair of runs with the same seed and so
 the same weight matrices' distribution and points. Writes `results/biases.json`.
 """
 
@@ -38,9 +38,9 @@ def configuration(problem: str, bias: str, seed: int, directory: Path) -> dict[s
         "run": {"directory": str(directory), "seed": seed, "checkpoint": 500},
         "problem": {"name": problem, **PROBLEMS[problem]},
         "network": {"name": "mlp", "width": 64, "depth": 4, "bias": bias},
-        "points": {"interior": 2048, "conditions": 256},
+        "points": {"interior": 1024, "conditions": 256},
         "weighting": {"name": "rba"},
-        "optimizers": [{"name": "adam", "steps": 5000, "lr": 1e-3}],
+        "optimizers": [{"name": "adam", "steps": 3000, "lr": 1e-3}],
         "analyzers": [{"name": "error", "every": 500}],
     }
 

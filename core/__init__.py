@@ -25,6 +25,7 @@ from pinn.core.parts import (
     Weighting as Weighting,
 )
 from pinn.core.plots import (
+    Conclusion as Conclusion,
     Curves as Curves,
     Drawing as Drawing,
     Plot as Plot,

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from pinn.core.domain import Box, Points
-from pinn.core.plots import Plot, Span
+from pinn.core.plots import Conclusion, Plot, Span
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -171,4 +171,8 @@ class Analyzer(ABC):
 
     def spans(self, records: Records) -> Iterable[Span]:
         """Stretches of the training that every figure over the steps shades."""
+        return ()
+
+    def conclusions(self, records: Records) -> Iterable[Conclusion]:
+        """What a person should conclude from the records, and try next."""
         return ()

@@ -1,4 +1,4 @@
-"""What an analyzer shows in figures: curves over the steps, or a drawing of its own.
+"""What an analyzer shows: curves over the steps, drawings of its own, conclusions.
 
 Declared here, drawn by `engine/reporting/`; matplotlib is not needed to declare.
 """
@@ -66,6 +66,21 @@ class Span:
     label: str
     begin: int
     end: int
+
+
+@frozen
+class Conclusion:
+    """What a person should conclude from what was measured, in sentences with their numbers.
+
+    Attributes:
+        finding: what is seen.
+        advice: what to try next; empty where all is well.
+        source: of the rule.
+    """
+
+    finding: str
+    advice: str = ""
+    source: str = ""
 
 
 Plot = Curves | Drawing

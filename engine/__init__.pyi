@@ -5,6 +5,7 @@ from .configuration.reader import (
     parse_problem as parse_problem,
 )
 from .reporting.comparison import Comparison as Comparison, compare as compare
+from .reporting.diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .reporting.report import write_report as write_report
 from .training.evaluation import reference_solution as reference_solution
 from .training.progress import Reporter as Reporter, for_terminal as for_terminal

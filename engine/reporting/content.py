@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from pinn.core.blame import explained
 from pinn.core.parts import Analyzer
-from pinn.core.plots import Plot, Span
+from pinn.core.plots import Conclusion, Plot, Span
 from pinn.core.records import Records
 from pinn.core.registry import summary
 from pinn.engine.configuration.config import Config
@@ -107,6 +107,7 @@ class Section:
         about: the first line of the analyzer's docstring.
         plots: its figures as they are declared.
         spans: what it says of the training, which all figures shade.
+        conclusions: what it says that a person should conclude.
         faults: what went wrong in it, one line each; the rest of the report goes on.
         figures: those that are drawn.
     """
@@ -115,6 +116,7 @@ class Section:
     about: str
     plots: Sequence[Plot] = ()
     spans: Sequence[Span] = ()
+    conclusions: Sequence[Conclusion] = ()
     faults: Sequence[str] = ()
     figures: list[DrawnFigure] = field(factory=list)
 
@@ -137,4 +139,6 @@ def _section(analyzer: Analyzer, records: Records) -> Section:
         return found
 
     about = summary(type(analyzer))
-    return Section(analyzer.name, about, asked("figures"), asked("spans"), faults)
+    return Section(
+        analyzer.name, about, asked("figures"), asked("spans"), asked("conclusions"), faults
+    )

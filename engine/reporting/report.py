@@ -21,6 +21,7 @@ from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
 from pinn.engine.reporting.content import Section, sections, subject
 from pinn.engine.reporting.curves import HEIGHT, draw_curves, draw_over_steps, lines
+from pinn.engine.reporting.diagnosis import concluded
 from pinn.engine.reporting.figures import own_curves, solution_drawings, solutions
 from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 
@@ -61,6 +62,7 @@ def draw_report(directory: RunDirectory, config: Config | Watched, records: Reco
         facts=[("Run", directory.path.resolve().name), *about.facts],
         results=results(config, records),
         phases=[(section.name, section.spans) for section in of_analyzers if section.spans],
+        conclusions=concluded(of_analyzers),
         sections=[section for section in drawn if section.figures or section.faults],
         seconds=seconds,
         costs=_costs(seconds),

@@ -6,11 +6,11 @@ import click
 
 from pinn.core import hookimpl
 from pinn.plugins.commands.parts import describe, list_parts
-from pinn.plugins.commands.reports import compare, reference, report
+from pinn.plugins.commands.reports import compare, diagnose, reference, report
 from pinn.plugins.commands.run import check, run
 from pinn.plugins.commands.scaffold import init, new
 
 
 @hookimpl
 def pinn_commands() -> Sequence[click.Command]:
-    return [run, check, list_parts, describe, init, new, report, compare, reference]
+    return [run, check, list_parts, describe, init, new, report, diagnose, compare, reference]

@@ -1,4 +1,4 @@
-"""`pinn report`, `pinn compare` and `pinn reference`."""
+"""`pinn report`, `pinn diagnose`, `pinn compare` and `pinn reference`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def report(run: Path) -> None:
     """Write the report of RUN, a run's directory, again: report.html and figures/ in it."""
     path = engine.write_report(run)
     click.echo(f"wrote {path}; its figures for print: {run / 'figures'}/")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def diagnose(run: Path) -> None:
+    """Say what to conclude from RUN, a run's directory, and what to try next.
+
+    In plain sentences with their numbers, from what the run's analyzers measured; what calls for
+    something comes first.
+    """
+    diagnosis = engine.diagnose(run)
+    click.echo(diagnosis.text())
+    for fault in diagnosis.faults:
+        click.echo(f"note: {fault}", err=True)
 
 
 @click.command()

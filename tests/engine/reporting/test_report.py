@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-from pinn.core import Analyzer, TrainingError
+from pinn.core import Analyzer, Conclusion, TrainingError, offered
 from pinn.core.parts import Schedule
 from pinn.core.plots import Curves, Drawing, Plot, Span
 from pinn.core.records import Records
 from pinn.core.view import View
-from pinn.engine import Config, train
+from pinn.engine import Config, diagnose, train
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import Observer
 from pinn.engine.configuration.directory import RunDirectory
@@ -106,6 +106,10 @@ class Speedometer(Plain):
         yield Span("slow", 0, 40)
         yield Span("fast", 40, 120)
 
+    def conclusions(self, records: Records) -> Iterator[Conclusion]:
+        yield Conclusion(f"It reached {records.last('speed'):g} m/s.")
+        yield Conclusion("It is <slow>.", "an engine", "Otto 1876")
+
     @staticmethod
     def circle(figure: Figure) -> None:
         figure.subplots().scatter([1], [1])
@@ -124,6 +128,9 @@ class Broken(Plain):
 
     def spans(self, records: Records) -> Iterator[Span]:
         raise KeyError("begin")
+
+    def conclusions(self, records: Records) -> Iterator[Conclusion]:
+        raise ValueError("none today")
 
 
 MakeRun = Callable[..., tuple[RunDirectory, Config, Records]]
@@ -191,6 +198,29 @@ def test_an_analyzer_has_its_section_its_figures_and_its_final_value(make_run: M
     assert "This run is not complete: step 120 of 5." in page.text
 
 
+def test_conclusions_head_the_report_those_with_advice_first(make_run: MakeRun) -> None:
+    page = read(draw_report(*make_run(Speedometer()))).text
+    first = page.index("It is <slow>. Try: an engine (speedometer, Otto 1876)")
+    assert first < page.index("It reached 30 m/s. (speedometer)") < page.index("How fast it goes")
+
+
+def test_the_command_says_what_to_conclude(make_run: MakeRun) -> None:
+    directory, _, _ = make_run(Speedometer(), Broken())
+    with offered(Speedometer, Broken):
+        found = CliRunner().invoke(commands, ["diagnose", str(directory.path)])
+    assert found.exit_code == 0
+    assert found.stdout.split("\n\n") == [
+        "It is <slow>.\n  Try: an engine\n  (speedometer, Otto 1876)",
+        "It reached 30 m/s.\n  (speedometer)\n",
+    ]
+    assert "note: broken: conclusions(): ValueError: none today" in found.stderr
+
+
+def test_a_run_that_says_nothing_is_told_so(make_run: MakeRun) -> None:
+    directory, _, _ = make_run()
+    assert diagnose(directory.path).text().startswith("Nothing to conclude")
+
+
 def test_spans_are_told_and_shaded_in_every_figure_over_the_steps(make_run: MakeRun) -> None:
     page = draw_report(*make_run(Speedometer()))
     assert "slow 0 40 fast 40 120" in read(page).text
@@ -204,6 +234,7 @@ def test_a_plugin_that_fails_costs_one_line_a_fault(make_run: MakeRun) -> None:
     page = read(draw_report(directory, config, records))
     assert "Not shown: figures(): ValueError: no <figure> today" in page.text
     assert "Not shown: spans(): KeyError: 'begin'" in page.text
+    assert "Not shown: conclusions(): ValueError: none today" in page.text
     assert "Not shown: figure 'torn': AttributeError: " in page.text
     assert "Namesake" in page.text
     assert "A circle" in page.text

@@ -1,0 +1,81 @@
+"""What is kept of a run: every number that it recorded, small enough to be committed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from benchmarks.reproduction.plan import ROOT, Job, Scale
+from pinn.core.files import write_atomically
+from pinn.engine import Run
+
+RESULTS = ROOT / "benchmarks" / "results" / "reproduction"
+Array = NDArray[np.float64]
+
+
+@frozen(eq=False)
+class Evidence:
+    """One run.
+
+    Attributes:
+        series: {quantity: (steps, values)}
+        toml: its complete configuration.
+        seconds: of training, without analyzers.
+    """
+
+    job: Job
+    series: Mapping[str, tuple[Array, Array]]
+    toml: str
+    seconds: float
+
+    def rows(self) -> list[dict[str, float]]:
+        """What was recorded at each step, in the order of the steps."""
+        rows: dict[float, dict[str, float]] = {}
+        for name, (steps, values) in self.series.items():
+            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+                rows.setdefault(step, {"step": step})[name] = value
+        return [rows[step] for step in sorted(rows)]
+
+
+def path_of(job: Job) -> Path:
+    return RESULTS / job.scale.name / f"{job.name}.npz"
+
+
+def keep(run: Run, job: Job) -> None:
+    """Write the numbers of a run that is done: single precision, two rows (steps, values) a quantity."""
+    arrays: dict[str, Any] = {
+        name: np.stack([steps, values]).astype(np.float32)
+        for name, (steps, values) in run.metrics().items()
+        if values.dtype.kind in "fi" and values.ndim == 1 and name != "seconds"
+    }
+    toml = (run.path / "pinn.toml").read_text(encoding="utf-8")
+    seconds = float(run.summary["seconds"]["training"])
+    arrays |= {"toml": np.array(toml), "training_seconds": np.array(seconds)}
+    path = path_of(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def kept(job: Job) -> Evidence | None:
+    """What was kept of a run; None where it is not done."""
+    path = path_of(job)
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        arrays = dict(file)
+    toml, seconds = str(arrays.pop("toml")), float(arrays.pop("training_seconds"))
+    series = {name: (a[0].astype(float), a[1].astype(float)) for name, a in arrays.items()}
+    return Evidence(job, series, toml, seconds)
+
+
+def all_kept(scale: Scale) -> Iterator[Evidence]:
+    found = map(kept, scale.jobs())
+    return (evidence for evidence in found if evidence is not None)

@@ -1,0 +1,69 @@
+"""Trains what is planned, each run in a process of its own, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.reproduction.evidence import keep
+from benchmarks.reproduction.plan import ABLATED, Job
+from pinn.core.discovery import offered
+from pinn.engine import train
+
+Result = TypeVar("Result")
+
+
+def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | None) -> bool:
+    """Train the jobs, and keep the evidence of each that is done; returns whether all are.
+
+    Args:
+        at_once: processes, of one core each.
+        minutes: after which everything is saved and stops, to be continued by another call.
+    """
+    deadline = time.monotonic() + 60 * minutes if minutes else None
+    os.environ["OMP_NUM_THREADS"] = "1"
+    done = 0
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_train, job, runs, deadline): job for job in jobs}
+        for future in as_completed(futures):
+            done += future.result()
+            state = "done" if future.result() else "to be continued"
+            print(f"{futures[future].name}: {state} ({done} of {len(jobs)})", flush=True)
+    return done == len(jobs)
+
+
+def _train(job: Job, runs: Path, deadline: float | None) -> bool:
+    """Whether it is done. Monotonic clocks are those of the machine, so that processes share them."""
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        return False
+    with offered(*ABLATED):
+        config = job.config(runs)
+        log = config.directory.with_suffix(".log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
+            run = _until(left, lambda: train(config))
+        if run.complete:
+            keep(run, job)
+        return run.complete
+
+
+def _until(seconds: float | None, work: Callable[[], Result]) -> Result:
+    """Do the work, which finishes its step and returns when it is asked to stop after so long."""
+    if seconds is None:
+        return work()
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    try:
+        return work()
+    finally:
+        timer.cancel()
