@@ -15,8 +15,10 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
 
+# SCALE=recorded, laptop or paper; MINUTES=8 stops after so long, and the same command goes on from there.
+SCALE ?= recorded
 reproduce: $(VENV)/installed
-	$(BIN)/python -m benchmarks.reproduction
+	$(BIN)/python -m benchmarks.reproduction $(SCALE) $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: $(VENV)/installed links
 	$(BIN)/ruff format --check .

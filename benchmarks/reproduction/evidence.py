@@ -24,15 +24,27 @@ class Evidence:
     """One run.
 
     Attributes:
+        set_up: such as "helmholtz-rba".
+        variant: what an ablation changed; empty for none.
         series: {quantity: (steps, values)}
         toml: its complete configuration.
         seconds: of training, without analyzers.
     """
 
-    job: Job
+    set_up: str
+    seed: int
+    variant: str
     series: Mapping[str, tuple[Array, Array]]
     toml: str
     seconds: float
+
+    @property
+    def problem(self) -> str:
+        return self.set_up.rpartition("-")[0]
+
+    @property
+    def weighting(self) -> str:
+        return self.set_up.rpartition("-")[2]
 
     def rows(self) -> list[dict[str, float]]:
         """What was recorded at each step, in the order of the steps."""
@@ -73,7 +85,26 @@ def kept(job: Job) -> Evidence | None:
         arrays = dict(file)
     toml, seconds = str(arrays.pop("toml")), float(arrays.pop("training_seconds"))
     series = {name: (a[0].astype(float), a[1].astype(float)) for name, a in arrays.items()}
-    return Evidence(job, series, toml, seconds)
+    return Evidence(job.set_up, job.seed, job.variant, series, toml, seconds)
+
+
+def recorded(folder: Path) -> list[Evidence]:
+    """The authors' own runs, from files such as allen-cahn_rba.csv."""
+    found = []
+    for path in sorted(folder.glob("*.csv")):
+        table = np.genfromtxt(path, delimiter=",", names=True)
+        series = {}
+        for name in table.dtype.names or ():
+            known = np.isfinite(table[name])
+            if name != "step" and known.any():
+                series[name] = (table["step"][known], table[name][known])
+        mean, std = (series[f"gradient_{moment}_norm"] for moment in ("mean", "std"))
+        ratio = mean[1] / std[1]
+        series["snr"] = mean[0], ratio
+        series["gradient_order"] = mean[0], ratio / np.hypot(1, ratio)
+        set_up = path.stem.replace("_", "-")
+        found.append(Evidence(set_up, 0, "", series, "", float("nan")))
+    return found
 
 
 def all_kept(scale: Scale) -> Iterator[Evidence]:

@@ -1,129 +1,306 @@
-"""The facts of a run that the papers' findings are about."""
+"""The papers' claims, each with a measure that can fail, its chance level, and the verdict."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
 
 import numpy as np
-from attrs import asdict, frozen
-from numpy.typing import NDArray
+from attrs import frozen
 
-from pinn.analyzers.phases_detection import DIFFUSION, TOTAL_DIFFUSION, Phases
-from pinn.analyzers.phases_traces import read_trace
-from pinn.engine import Run
+from benchmarks.reproduction.facts import Facts
+from benchmarks.reproduction.statistics import Share
 
-Series = tuple[NDArray[Any], NDArray[Any]]
-Metrics = dict[str, Series]
-
-WINDOW = 0.25
-"""Decades of steps over which the fall of the error is taken."""
-ORDER = "residual_order.rba.10cells"
+SHUFFLES = 8
+HALF = 0.5
+Outcome = bool | None
+"""Whether a run shows it; None where it cannot be said of this run."""
 
 
 @frozen
-class Facts:
-    """Numbers of one run.
+class Finding:
+    """A claim about single runs.
 
     Attributes:
-        error: relative L2 of the headline observable at the end.
-        best: its least value.
-        phases: with steps and confidence.
-        steepest: (first, last) step of the quarter decade of steps in which log error falls most.
-        fall: by how many decades it falls there.
-        steepest_phase: the phase in the middle of it.
-        gradient_order, residual_order: medians of φ_g and φ_r within it.
-        saturation: percent, of each hidden layer, the largest that was measured from then on.
-        information: I(X;T) of each hidden layer over log₂ N, at the end.
-        seconds: of training, without analyzers.
+        claim: as arXiv 2403.18494 or 2307.00379 makes it, short.
+        measure: what is counted, so that a stranger can count it again.
+        holds: of one run.
+        chance: the share of runs that would show it by chance; None: that of shuffled runs, which is
+            measured.
+        contradiction: what to say where the runs show the opposite.
     """
 
-    steps: int
-    error: float
-    best: float
-    phases: Phases
-    steepest: tuple[int, int]
-    fall: float
-    steepest_phase: str
-    gradient_order: float
-    residual_order: float
-    saturation: tuple[float, ...]
-    information: tuple[float, ...]
-    seconds: float
-    observing: float
+    claim: str
+    measure: str
+    holds: Callable[[Facts], Outcome]
+    chance: float | Callable[[Facts], float] | None = HALF
+    contradiction: str = ""
 
-    def as_document(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @property
-    def three_phases(self) -> bool:
-        return self.diffusion is not None and self.total_diffusion is not None
+@frozen
+class PairFinding:
+    """A claim about runs with and without residual-based attention, of the same problem and seed."""
 
-    @property
-    def diffusion(self) -> int | None:
-        return self.phases.step(DIFFUSION)
+    claim: str
+    measure: str
+    holds: Callable[[Facts, Facts], Outcome]
+    contradiction: str = ""
 
-    @property
-    def total_diffusion(self) -> int | None:
-        return self.phases.step(TOTAL_DIFFUSION)
+
+@frozen
+class Verdict:
+    """What the runs say of a claim; `by_set_up` is "3 of 5" for each set-up or problem."""
+
+    claim: str
+    measure: str
+    share: Share
+    by_set_up: Mapping[str, str]
+    contradiction: str
 
     @property
-    def most_saturated(self) -> int:
-        """Number of the layer, from 1."""
-        return int(np.argmax(self.saturation)) + 1
+    def word(self) -> str:
+        return self.share.word
 
 
-def facts_of(run: Run) -> Facts:
-    metrics = run.metrics()
-    phases = read_trace(run.path).phases()
-    error_steps, errors = metrics["rel_l2"]
-    begin, end, fall = steepest_fall(error_steps, errors)
-    seconds = dict(run.summary["seconds"])
-    return Facts(
-        steps=int(run.summary["steps"]),
-        error=float(errors[-1]),
-        best=float(errors.min()),
-        phases=phases,
-        steepest=(begin, end),
-        fall=fall,
-        steepest_phase=phase_at(phases, (begin * end) ** 0.5),
-        gradient_order=median_between(metrics["gradient_order"], begin, end),
-        residual_order=median_between(metrics[ORDER], begin, end),
-        saturation=by_layer(metrics, "saturation"),
-        information=tuple(
-            bits / float(metrics["information_x"][1][-1])
-            for bits in by_layer(metrics, "information_xt")
-        ),
-        seconds=seconds.pop("training"),
-        observing=sum(seconds.values()),
+def judge(finding: Finding | PairFinding, runs: Sequence[Facts]) -> Verdict:
+    if isinstance(finding, PairFinding):
+        outcomes = {key: finding.holds(*pair) for key, pair in pairs(runs).items()}
+        chance = HALF
+    else:
+        outcomes = {(f.evidence.set_up, f.evidence.seed): finding.holds(f) for f in runs}
+        counted = [f for f in runs if outcomes[f.evidence.set_up, f.evidence.seed] is not None]
+        chance = chance_of(finding, counted)
+    known = {key: outcome for key, outcome in outcomes.items() if outcome is not None}
+    by_set_up = {}
+    for set_up in dict.fromkeys(key[0] for key in known):
+        own = [outcome for (name, _), outcome in known.items() if name == set_up]
+        by_set_up[set_up] = f"{sum(own)} of {len(own)}"
+    return Verdict(
+        finding.claim,
+        finding.measure,
+        Share.counted(list(known.values()), chance),
+        by_set_up,
+        finding.contradiction,
     )
 
 
-def steepest_fall(steps: NDArray[Any], errors: NDArray[Any]) -> tuple[int, int, float]:
-    """The stretch of WINDOW decades of steps in which log10 of the error falls most."""
-    logs, error = np.log10(steps), np.log10(errors)
-    ends = np.arange(logs[0] + WINDOW, logs[-1], 0.02)
-    falls = np.interp(ends - WINDOW, logs, error) - np.interp(ends, logs, error)
-    end = ends[int(np.argmax(falls))]
-    return round(10 ** (end - WINDOW)), round(10**end), float(falls.max())
+def pairs(runs: Sequence[Facts]) -> dict[tuple[str, int], tuple[Facts, Facts]]:
+    """{(problem, seed): (RBA, vanilla)}"""
+    by = {(f.evidence.problem, f.evidence.weighting, f.evidence.seed): f for f in runs}
+    return {
+        (problem, seed): (facts, by[problem, "vanilla", seed])
+        for (problem, weighting, seed), facts in by.items()
+        if weighting == "rba" and (problem, "vanilla", seed) in by
+    }
 
 
-def phase_at(phases: Phases, step: float) -> str:
-    passed = [t.to for t in phases.transitions if t.step <= step]
-    return passed[-1].replace("_", " ") if passed else "fitting"
+def chance_of(finding: Finding, runs: Sequence[Facts]) -> float:
+    """The share of runs that show it by chance: said by the finding, or counted in shuffled runs."""
+    if isinstance(finding.chance, float):
+        return finding.chance
+    if finding.chance is not None:
+        return mean(map(finding.chance, runs)) if runs else HALF
+    generator = np.random.default_rng(0)
+    shuffled = [finding.holds(f.shuffled(generator)) for f in runs for _ in range(SHUFFLES)]
+    counted = [outcome for outcome in shuffled if outcome is not None]
+    return sum(counted) / len(counted) if counted else 0.0
 
 
-def median_between(series: Series, begin: float, end: float) -> float:
-    steps, values = series
-    chosen = values[(steps >= begin) & (steps <= end)].astype(float)
-    return float(np.median(chosen)) if chosen.size else float("nan")
+def three_phases(facts: Facts) -> Outcome:
+    return facts.fitting_ends is not None and facts.total_diffusion is not None
 
 
-def by_layer(metrics: Metrics, quantity: str) -> tuple[float, ...]:
-    """The last value of each hidden layer."""
-    layers = sorted(
-        (int(found[1]), name)
-        for name in metrics
-        if (found := re.fullmatch(rf"{quantity}\.layer(\d+)", name))
+def rba_is_sooner(rba: Facts, vanilla: Facts) -> Outcome:
+    """A run that has not seen it by its last step counts as later than one that has by then."""
+    first, second = rba.time_to_total_diffusion, vanilla.time_to_total_diffusion
+    if first.happened and (second.happened or second.step >= first.step):
+        return first.step < second.step or not second.happened
+    if second.happened and first.step >= second.step:
+        return False
+    return None
+
+
+def rba_generalises_better(rba: Facts, vanilla: Facts) -> Outcome:
+    end = min(rba.last_step, vanilla.last_step)
+    first, second = rba.error(end), vanilla.error(end)
+    return first < second if np.isfinite([first, second]).all() else None
+
+
+def falls_fastest_in_total_diffusion(facts: Facts) -> Outcome:
+    begin, end, fall = facts.steepest_fall
+    if facts.total_diffusion is None or not fall > 0:
+        return None
+    return bool(np.sqrt(begin * end) >= facts.total_diffusion)
+
+
+def share_of_total_diffusion(facts: Facts) -> float:
+    return facts.share_of_steps_after(facts.total_diffusion or facts.last_step)
+
+
+def grows(quantity: str, sign: int = 1) -> Callable[[Facts], Outcome]:
+    """Whether a quantity is larger (smaller, with sign −1) behind the transition than before it."""
+
+    def holds(facts: Facts) -> Outcome:
+        change = facts.at_transition(quantity)
+        return None if change is None or not change.difference else sign * change.difference > 0
+
+    return holds
+
+
+def layers_grow(quantity: str) -> Callable[[Facts], Outcome]:
+    """The same of the mean over the hidden layers, or the weight matrices."""
+
+    def holds(facts: Facts) -> Outcome:
+        names = [name for name in facts.evidence.series if name.startswith(f"{quantity}.")]
+        changes = [c for name in names if (c := facts.at_transition(name)) is not None]
+        return mean(c.difference for c in changes) > 0 if changes else None
+
+    return holds
+
+
+def middle_saturates_most(facts: Facts) -> Outcome:
+    last = [facts.series(name)[1][-1] for name in facts.layers("saturation")]
+    third = len(last) // 3
+    return bool(third <= int(np.argmax(last)) < len(last) - third) if len(last) >= 3 else None
+
+
+def middle_share(facts: Facts) -> float:
+    count = len(facts.layers("saturation"))
+    return (count - 2 * (count // 3)) / count
+
+
+def deep_layers_keep_information(facts: Facts) -> Outcome:
+    names = facts.layers("information_kept")
+    return bool(facts.series(names[-1])[1][-1] >= 0.95) if names else None
+
+
+def stagnates(facts: Facts) -> Outcome:
+    """In diffusion, more than a quarter of the points have large residuals and small gradients."""
+    steps, share = facts.series("stagnation.share")
+    begin = facts.fitting_ends
+    if begin is None or not len(steps):
+        return None
+    inside = (steps >= begin) & (steps < (facts.total_diffusion or np.inf))
+    return bool(np.median(share[inside]) > 0.25) if inside.any() else None
+
+
+def jumps(facts: Facts) -> Outcome:
+    """Within a quarter of a decade, by a factor of two at least."""
+    if facts.total_diffusion is None:
+        return None
+    from pinn.analyzers.phases_transition import abruptness
+
+    found = abruptness(*facts.series("snr"), facts.total_diffusion)
+    if not np.isfinite([found.jump, found.width]).all():
+        return None
+    return bool(found.jump > 2 and found.width < 0.25)
+
+
+def converges_stably(facts: Facts) -> Outcome:
+    if facts.total_diffusion is None:
+        return None
+    from pinn.analyzers.phases_transition import scatter_around
+
+    change = scatter_around(*facts.series("loss"), facts.total_diffusion)
+    return (
+        change.after < change.before if np.isfinite([change.before, change.after]).all() else None
     )
-    return tuple(float(metrics[name][1][-1]) for _, name in layers)
+
+
+FINDINGS: tuple[Finding | PairFinding, ...] = (
+    Finding(
+        "Three phases in every run",
+        "the end of fitting and the beginning of total diffusion are announced",
+        three_phases,
+        None,
+    ),
+    PairFinding(
+        "RBA reaches total diffusion sooner",
+        "it is announced at an earlier step than without RBA, or there not by then",
+        rba_is_sooner,
+        "without RBA it comes sooner",
+    ),
+    PairFinding(
+        "RBA generalises better",
+        "a lower relative L2 error at the last step that both have made",
+        rba_generalises_better,
+        "the error without RBA is lower",
+    ),
+    Finding(
+        "The error falls fastest in total diffusion",
+        "the quarter decade of steps in which the error falls most lies behind its beginning",
+        falls_fastest_in_total_diffusion,
+        share_of_total_diffusion,
+        "it falls fastest before",
+    ),
+    Finding(
+        "Total diffusion comes as a jump",
+        "SNR doubles within a quarter of a decade of steps",
+        jumps,
+        None,
+        "the rise is gradual",
+    ),
+    Finding(
+        "Convergence is stable in total diffusion",
+        "the loss scatters less in the half decade behind its beginning than before",
+        converges_stably,
+        HALF,
+        "it scatters more",
+    ),
+    Finding(
+        "A step changes all samples alike in total diffusion",
+        "order of |Δr_i|: higher behind its beginning than before",
+        grows("sensitivity.order"),
+        HALF,
+        "it is lower",
+    ),
+    Finding(
+        "In diffusion, samples with large residuals have vanishing gradients",
+        "over a quarter of the points have |r| above and ‖∇r‖ below their medians",
+        stagnates,
+        HALF,
+        "large residuals have large gradients",
+    ),
+    Finding(
+        "Adam's learning rates reach an equilibrium",
+        "their drift per decade of steps is smaller behind the beginning of total diffusion than before",
+        grows("learning_rates.drift", -1),
+        HALF,
+        "they drift more",
+    ),
+    Finding(
+        "Layers saturate at the transition",
+        "mean saturation over the layers: higher behind it than before",
+        layers_grow("saturation"),
+        HALF,
+        "it is lower",
+    ),
+    Finding(
+        "Activations become binary at the transition",
+        "share of |a| ≥ 0.9, mean over the layers: higher behind it than before",
+        layers_grow("binarisation"),
+        HALF,
+        "it is lower",
+    ),
+    Finding(
+        "Weights grow at the transition",
+        "mean Frobenius norm of the weight matrices: higher behind it than before",
+        layers_grow("weight_norm"),
+        HALF,
+        "they shrink",
+    ),
+    Finding(
+        "Middle layers saturate most",
+        "the most saturated layer at the end is in the middle third",
+        middle_saturates_most,
+        middle_share,
+        "another third does",
+    ),
+    Finding(
+        "Deep layers lose almost no information",
+        "the last layer keeps at least 95 % of log₂ N at 25,600 points",
+        deep_layers_keep_information,
+        HALF,
+        "it keeps less",
+    ),
+)

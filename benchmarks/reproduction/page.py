@@ -1,137 +1,168 @@
-"""The page that says, finding by finding, whether the runs show it."""
+"""docs/reproduction.md: what the runs say of each finding, and the numbers behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-from jinja2 import Template
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from attrs import asdict, frozen
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.findings import ORDER, Facts
-from pinn.analyzers.phases_detection import DIFFUSION
-from pinn.engine import Run
+from benchmarks.reproduction.evidence import RESULTS, all_kept, recorded
+from benchmarks.reproduction.facts import Facts
+from benchmarks.reproduction.figures import draw_all
+from benchmarks.reproduction.findings import FINDINGS, Verdict, judge, pairs
+from benchmarks.reproduction.plan import ABLATIONS, PROBLEMS, ROOT, SCALES, SET_UPS
+from benchmarks.reproduction.statistics import Share, median_and_range, median_time, sooner
 
-TEMPLATE = Path(__file__).with_name("reproduction.md.jinja")
-COLOURS = {"vanilla": "#0072B2", "rba": "#D55E00"}  # Okabe & Ito 2008, for colour-blind readers
+TRACES = ROOT.parent / "shared" / "traces"
+RECORDED = RESULTS / "recorded.json"
 NAMES = {
+    "helmholtz": "Helmholtz (6, 6)",
     "allen-cahn": "Allen-Cahn",
-    "cavity": "Lid-driven cavity",
-    "helmholtz": "Helmholtz",
     "burgers": "Burgers",
+    "cavity": "Lid-driven cavity",
 }
-Table = Mapping[str, Mapping[str, Facts]]
 
 
-def draw(path: Path, problem: str, runs: Mapping[str, Run], facts: Mapping[str, Facts]) -> None:
-    """Error, gradient order and residual order of both runs, with the transitions as vertical lines."""
-    with matplotlib.rc_context(
-        {"font.size": 8, "axes.spines.right": False, "axes.spines.top": False}
-    ):
-        figure = Figure(figsize=(3.4, 4.6), layout="constrained")
-        error, gradients, residuals = figure.subplots(3, sharex=True)
-        for weighting, run in runs.items():
-            colour, metrics = COLOURS[weighting], run.metrics()
-            error.loglog(*metrics["rel_l2"], color=colour, label=weighting, linewidth=1.2)
-            steps, order = metrics["gradient_order"]
-            gradients.semilogx(steps, order, ".", color=colour, markersize=1.5, alpha=0.5)
-            residuals.semilogx(*metrics[ORDER], color=colour, linewidth=1.2)
-            for transition in facts[weighting].phases.transitions:
-                dashes = ":" if transition.to == DIFFUSION else "--"
-                for axis in (error, gradients, residuals):
-                    axis.axvline(transition.step, color=colour, linestyle=dashes, linewidth=0.8)
-        _label(error, "relative L2 error")
-        _label(gradients, "gradient order φ_g")
-        _label(residuals, "residual order φ_r")
-        error.legend(loc="lower left", frameon=False)
-        error.set_title(NAMES[problem], loc="left", fontweight="bold")
-        residuals.set_xlabel("step")
-        figure.savefig(path, dpi=200)
-
-
-def _label(axis: Axes, text: str) -> None:
-    axis.set_ylabel(text)
-    axis.grid(alpha=0.25)
-
-
-def page(facts: Table, scale: str) -> str:
-    template = Template(TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True)
-    return template.render(
-        scale=scale,
-        verdicts={finding: judge(facts) for finding, judge in FINDINGS.items()},
-        runs={f"{NAMES[p]}, {w}": found for p, both in facts.items() for w, found in both.items()},
-        problems={problem: NAMES[problem] for problem in facts},
-        step=_step,
+def write_page(folder: Path) -> Path:
+    """Write the page and its figures into `folder`, from all that is kept."""
+    scales = {name: [Facts(e) for e in all_kept(scale)] for name, scale in SCALES.items()}
+    whole = {name: [f for f in runs if not f.evidence.variant] for name, runs in scales.items()}
+    verdicts = {"recorded": recorded_verdicts()}
+    verdicts |= {
+        name: [judge(finding, runs) for finding in FINDINGS] for name, runs in whole.items() if runs
+    }
+    figures = draw_all(whole["laptop"], folder / "reproduction")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    text = environment.get_template("page.md.jinja").render(
+        claims=[finding.claim for finding in FINDINGS],
+        verdicts={scale: {v.claim: v for v in found} for scale, found in verdicts.items()},
+        tables={name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
+        sooner=list(sooner_rows(whole["laptop"])),
+        ablations=list(ablation_rows(scales["laptop"])),
+        counts={name: (len(runs), SCALES[name].seeds) for name, runs in whole.items()},
+        figures=figures,
+        names=NAMES,
+        cell=cell,
+    )
+    path = folder / "reproduction.md"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
-def _step(step: int | None) -> str:
-    return "not seen" if step is None else f"{step:,}"
+def recorded_verdicts() -> list[Verdict]:
+    """Of the authors' own runs; what was said last where they are not at hand."""
+    if TRACES.exists():
+        runs = [Facts(evidence) for evidence in recorded(TRACES)]
+        found = [judge(finding, runs) for finding in FINDINGS]
+        RECORDED.parent.mkdir(parents=True, exist_ok=True)
+        RECORDED.write_text(json.dumps([asdict(verdict) for verdict in found], indent=1) + "\n")
+    documents = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else []
+    return [Verdict(**document | {"share": Share(**document["share"])}) for document in documents]
 
 
-def _count(facts: Table, holds: Callable[[Facts], bool]) -> tuple[int, int, str]:
-    """How many runs it holds for, of how many, and the names of the others."""
-    all_runs = {f"{NAMES[p]} ({w})": f for p, both in facts.items() for w, f in both.items()}
-    others = [name for name, found in all_runs.items() if not holds(found)]
-    return len(all_runs) - len(others), len(all_runs), ", ".join(others)
+def cell(verdict: Verdict | None) -> str:
+    """ "**yes**: 4 of 5 (chance 50 %)" """
+    if verdict is None or not verdict.share.of:
+        return "–"
+    share = verdict.share
+    remark = f": {verdict.contradiction}" if share.word == "no" and verdict.contradiction else ""
+    return f"**{share.word}**{remark}; {share.held} of {share.of}, by chance {share.chance:.0%}"
 
 
-def _verdict(number: int, of: int, others: str, remark: str = "") -> str:
-    word = "**yes**" if number == of else "**no**" if number == 0 else "**in part**"
-    rest = f"; not in {others}" if others and number else ""
-    return f"{word}: in {number} of {of} runs{rest}{remark}"
+@frozen
+class SetUpRow:
+    """What the seeds of one set-up have in common, in words."""
+
+    name: str
+    seeds: int
+    steps: str
+    error: str
+    fitting_ends: str
+    total_diffusion: str
+    three_phases: str
+    minutes: str
 
 
-def _three_phases(facts: Table) -> str:
-    return _verdict(*_count(facts, lambda f: f.three_phases))
+def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
+    for set_up in SET_UPS:
+        own = [facts for facts in runs if facts.evidence.set_up == set_up]
+        if not own:
+            continue
+        problem, _, weighting = set_up.rpartition("-")
+        phases = sum(f.fitting_ends is not None and f.total_diffusion is not None for f in own)
+        yield SetUpRow(
+            name=f"{NAMES[problem]}, {weighting}",
+            seeds=len(own),
+            steps=f"{max(f.last_step for f in own):,.0f}",
+            error=spread([f.error() for f in own], "{:.2e}"),
+            fitting_ends=spread([f.fitting_ends for f in own if f.fitting_ends], "{:,.0f}"),
+            total_diffusion=when(own),
+            three_phases=f"{phases} of {len(own)}",
+            minutes=spread([f.evidence.seconds / 60 for f in own], "{:.0f}"),
+        )
 
 
-def _sooner(facts: Table) -> str:
-    sooner, words = 0, []
-    for problem, both in facts.items():
-        vanilla, rba = both["vanilla"].total_diffusion, both["rba"].total_diffusion
-        if rba is not None and (vanilla is None or rba < vanilla):
-            sooner += 1
-        words.append(f"{NAMES[problem]} {_step(vanilla)} / {_step(rba)}")
-    word = "**yes**" if sooner == len(facts) else "**no**" if sooner == 0 else "**in part**"
-    return f"{word}: on {sooner} of {len(facts)} problems (vanilla / RBA: {'; '.join(words)})"
+def sooner_rows(runs: Sequence[Facts]) -> Iterator[tuple[str, str, str, str, str]]:
+    """(problem, median with RBA, median without, log-rank p, pairs in which the error is lower)"""
+    both = pairs(runs)
+    for problem in PROBLEMS:
+        own = [pair for (name, _), pair in both.items() if name == problem]
+        if not own:
+            continue
+        sides = list(zip(*own, strict=True))
+        times = [[f.time_to_total_diffusion for f in side] for side in sides]
+        p = sooner(*times)
+        better = sum(
+            rba.error(min(rba.last_step, vanilla.last_step))
+            < vanilla.error(min(rba.last_step, vanilla.last_step))
+            for rba, vanilla in own
+        )
+        yield (
+            NAMES[problem],
+            when(sides[0]),
+            when(sides[1]),
+            f"{p:.3f}" if p == p else "–",
+            f"{better} of {len(own)}",
+        )
 
 
-def _generalises(facts: Table) -> str:
-    better = [p for p, both in facts.items() if both["rba"].error < both["vanilla"].error]
-    word = "**yes**" if len(better) == len(facts) else "**no**" if not better else "**in part**"
-    words = [
-        f"{NAMES[p]} {both['vanilla'].error:.1e} / {both['rba'].error:.1e}"
-        for p, both in facts.items()
-    ]
-    return f"{word}: on {len(better)} of {len(facts)} problems (vanilla / RBA: {'; '.join(words)})"
+def when(runs: Sequence[Facts]) -> str:
+    """The Kaplan-Meier median of the time to total diffusion, and how many have not seen it."""
+    times = [facts.time_to_total_diffusion for facts in runs]
+    middle = median_time(times)
+    unseen = sum(not time.happened for time in times)
+    last = max(time.step for time in times)
+    text = f"after {last:,.0f}" if middle is None else f"{middle:,.0f}"
+    return f"{text} ({unseen} not seen)" if unseen else text
 
 
-def _fastest(facts: Table) -> str:
-    reached = {p: {w: f for w, f in both.items() if f.three_phases} for p, both in facts.items()}
-    if not any(reached.values()):
-        return "cannot be said: no run reaches total diffusion"
-    number, of, others = _count(reached, lambda f: f.steepest_phase == "total diffusion")
-    return _verdict(number, of, others, " (of those that reach total diffusion)")
+def ablation_rows(runs: Sequence[Facts]) -> Iterator[tuple[str, str, str, str, str]]:
+    """(what is changed, how, seeds, total diffusion, error)"""
+    for variant, changes in ABLATIONS.items():
+        own = [facts for facts in runs if facts.evidence.variant == variant]
+        if own:
+            yield (
+                variant.replace("-", " "),
+                ", ".join(f"`{change}`" for change in changes) or "nothing",
+                str(len(own)),
+                when(own),
+                spread([f.error() for f in own], "{:.2e}"),
+            )
 
 
-def _middle(facts: Table) -> str:
-    return _verdict(*_count(facts, lambda f: 1 < f.most_saturated < len(f.saturation)))
-
-
-def _information(facts: Table) -> str:
-    least = min(f.information[-1] for both in facts.values() for f in both.values())
-    kept = f" (the last layer keeps more than 95 % of log₂ N; the least is {100 * least:.1f} %)"
-    return _verdict(*_count(facts, lambda f: f.information[-1] > 0.95), kept)
-
-
-FINDINGS: dict[str, Callable[[Table], str]] = {
-    "Three phases in every run": _three_phases,
-    "RBA reaches total diffusion sooner": _sooner,
-    "RBA generalises better": _generalises,
-    "The error falls fastest once gradients and residuals are ordered": _fastest,
-    "Middle layers saturate most": _middle,
-    "Deep layers lose almost no information": _information,
-}
+def spread(values: Sequence[Any], form: str) -> str:
+    """ "median (least – largest)"; the value alone where it is one."""
+    if not values:
+        return "not seen"
+    shown = [form.format(value) for value in median_and_range([float(v) for v in values])]
+    return shown[0] if len(values) == 1 else f"{shown[0]} ({shown[1]} – {shown[2]})"

@@ -130,7 +130,7 @@ ABLATIONS: Mapping[str, Sequence[str]] = {
     "no-min-max": ("weighting.normalisation=max",),
     "many-batches": ("analyzers.1.batches=100",),
     "random-batches": ("analyzers.1.partition=random",),
-    "a-quarter-of-the-points": ("points.interior=400",),
+    "a-quarter-of-the-points": ("points.interior=640", "analyzers.1.batches=5",),
     "no-decay": ("optimizers.0.schedule=constant",),
 }
 
@@ -143,7 +143,7 @@ SCALES = {
             configs=ROOT / "configs" / "laptop",
             files={set_up: set_up for set_up in SET_UPS},
             seeds=5,
-            ablated=("helmholtz-rba", 4000),
+            ablated=("helmholtz-rba", 3000),
             ablation_seeds=3,
         ),
         Scale(

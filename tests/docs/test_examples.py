@@ -181,7 +181,7 @@ def loads_small(path: str, overrides: Sequence[str] = ()) -> Config:
         config,
         run=evolve(config.run, device="cpu", compile="never"),
         network=evolve(config.network, width=8, depth=2),
-        points=evolve(config.points, options=options),
+        points=evolve(config.points, options=options, own={}),
         stages=tuple(stages),
     )
 
