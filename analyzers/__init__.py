@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import click
 
 from pinn.analyzers.adam_snr import AdamSignalToNoise
+from pinn.analyzers.balance import Balance
 from pinn.analyzers.compression import Compression
+from pinn.analyzers.equilibrium import Equilibrium
 from pinn.analyzers.error import Error
 from pinn.analyzers.homogeneity import Homogeneity
 from pinn.analyzers.maps import Maps
@@ -22,6 +24,8 @@ def pinn_analyzers() -> Sequence[type[Analyzer]]:
         Error,
         SignalToNoise,
         AdamSignalToNoise,
+        Equilibrium,
+        Balance,
         Homogeneity,
         PhasesOfLearning,
         Compression,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pinn.core import Plot, Records, View
+
+Named = dict[str, Any]
 
 
 def adam_norms(
@@ -28,15 +30,34 @@ def adam_norms(
 def adam_moments(optimizer: torch.optim.Optimizer) -> tuple[list[Tensor], list[Tensor]]:
     """Bias-corrected moments m̂, v̂ of an optimizer that keeps them; empty for one that does not."""
     first, second = [], []
+    for _, group, state in adam_states(optimizer):
+        beta1, beta2 = group["betas"]
+        steps = float(state["step"])
+        first.append(state["exp_avg"] / (1 - beta1**steps))
+        second.append(state["exp_avg_sq"] / (1 - beta2**steps))
+    return first, second
+
+
+def adam_states(optimizer: torch.optim.Optimizer) -> Iterator[tuple[Tensor, Named, Named]]:
+    """Each parameter of which both moments are kept, the options of its group, and its state."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             state = optimizer.state.get(parameter, {})
             if {"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group:
-                beta1, beta2 = group["betas"]
-                steps = float(state["step"])
-                first.append(state["exp_avg"] / (1 - beta1**steps))
-                second.append(state["exp_avg_sq"] / (1 - beta2**steps))
-    return first, second
+                yield parameter, group, state
+
+
+def adam_scales(optimizer: torch.optim.Optimizer) -> dict[Tensor, Tensor]:
+    """1 / (√v̂ + ε) of each parameter of which both moments are kept, float64: the rate is lr times that.
+
+    NaN where v̂ = 0: a number whose gradient was always zero has never moved, whatever its rate.
+    """
+    scales = {}
+    moments = zip(adam_states(optimizer), adam_moments(optimizer)[1], strict=True)
+    for (parameter, group, _), second in moments:
+        root = second.double().sqrt()
+        scales[parameter] = torch.where(root > 0, 1 / (root + group.get("eps", 1e-8)), torch.nan)
+    return scales
 
 
 @frozen

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pinn.core.problem import Problem, Reference
     from pinn.core.records import Records
 
+Named = dict[str, "Tensor"]
 Forward = Callable[["Tensor"], Any]
 """Calls a network on points (n, dimension), where that takes more than `module(points)`."""
 
@@ -74,6 +75,9 @@ class Losses(Protocol):
     def condition_loss(self, parameters: Sequence[Tensor], conditions: dict[str, Tensor]) -> Tensor:
         """The rest of the loss, a scalar."""
 
+    def terms(self, points: Tensor, weights: Tensor, conditions: Named) -> tuple[Named, Named]:
+        """The loss of each equation and condition, at the parameters that the module has."""
+
 
 class Predictions(Protocol):
     """What a view needs to know of the solution."""
@@ -103,7 +107,7 @@ class View:
     _evaluator: Predictions
     records: Records
     _seed: int
-    _forward: Forward | None = None
+    forward: Forward | None = None
     _batch_gradients: dict[tuple[int, bool], BatchGradients] = field(factory=dict, init=False)
 
     @property
@@ -118,11 +122,9 @@ class View:
     @cached_property
     def residuals(self) -> Tensor:
         """The residuals of the current parameters, (equations, points)."""
+        parameters = self._objective.parameters
         with torch.no_grad():
-            found = self._objective.interior_residuals(
-                self._objective.parameters, self.points.interior
-            )
-        return found.detach()
+            return self._objective.interior_residuals(parameters, self.points.interior).detach()
 
     @property
     def reference(self) -> Reference | None:
@@ -147,9 +149,18 @@ class View:
         return self._objective.interior_residuals
 
     @cached_property
-    def activations(self) -> dict[str, Tensor]:
+    def activations(self) -> Named:
         """The hidden layers at the interior points: {"layer1": (n, width), …}, from the input on."""
-        return hidden_layers(self.module, self.points.interior, self._forward)
+        return self.activations_at(self.points.interior)
+
+    def activations_at(self, points: Tensor) -> Named:
+        """The same at other points, (n, dimension)."""
+        return hidden_layers(self.module, points, self.forward)
+
+    def loss_terms(self, chosen: Any = slice(None)) -> tuple[Named, Named]:
+        """Losses of the equations, at interior points by number, and of the conditions; with graph."""
+        points, weights = self.points.interior[chosen], self.weights[:, chosen]
+        return self._objective.terms(points, weights, self.points.conditions)
 
     @cached_property
     def reference_at_points(self) -> dict[str, NDArray[np.float64]] | None:
@@ -170,9 +181,8 @@ class View:
             order = torch.arange(count)
             if shuffled:
                 order = torch.randperm(count, generator=self.generator("batches"))
-            pieces = list(self._gradients(order.tensor_split(batches)))
-            gathered = tuple(map(torch.cat, zip(*pieces, strict=True)))
-            self._batch_gradients[key] = self._named(gathered)
+            pieces = zip(*self._gradients(order.tensor_split(batches)), strict=True)
+            self._batch_gradients[key] = self._named(tuple(map(torch.cat, pieces)))
         return self._batch_gradients[key]
 
     def point_gradients(self) -> Iterator[BatchGradients]:

@@ -140,6 +140,18 @@ class Objective:
         terms = self._condition_terms(parameters, tuple(conditions.values()))
         return torch.stack(terms).sum() if terms else parameters[0].new_zeros(())
 
+    def terms(
+        self, points: Tensor, weights: Tensor, conditions: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss of each equation and of each condition, scalars, by name."""
+        found = self.interior_residuals(self.parameters, points)
+        of_equations = self._interior_terms(found, weights)
+        of_conditions = self._condition_terms(self.parameters, tuple(conditions.values()))
+        return (
+            dict(zip(self.equations.names, of_equations, strict=True)),
+            dict(zip(conditions, of_conditions, strict=True)),
+        )
+
     def _named(self, parameters: Parameters) -> dict[str, Tensor]:
         return dict(zip(self.parameter_names, parameters, strict=True))
 

@@ -89,11 +89,24 @@ class PointLosses:
         return tuple(map(torch.stack, zip(*batches, strict=True)))
 
     def _gradient(self, points: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-        found = torch.stack(list(self.named(points).values()))
         with torch.enable_grad():
-            contributions = found if self.squared else (weights * found) ** 2
-            loss = contributions.mean(1).sum()
+            loss = torch.stack(list(self._equation_terms(points, weights).values())).sum()
         return torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+
+    def _equation_terms(self, points: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        found = self.named(points)
+        with torch.enable_grad():
+            return {
+                name: (values if self.squared else (weight * values) ** 2).mean()
+                for (name, values), weight in zip(found.items(), weights, strict=True)
+            }
+
+    def terms(
+        self, points: Tensor, weights: Tensor, conditions: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss of each equation, by name, and {"conditions": all that `conditions` gives}."""
+        rest = {} if self.conditions is None else {"conditions": self.condition_loss(())}
+        return self._equation_terms(points, weights), rest
 
     def condition_loss(
         self, parameters: Sequence[Tensor], conditions: Mapping[str, Tensor] | None = None

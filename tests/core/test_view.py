@@ -78,6 +78,23 @@ def test_batch_gradients_against_a_naive_loop(
         close(mine, naive)
 
 
+@given(WEIGHTINGS, st.integers(0, 50), st.sampled_from([slice(None), slice(2, 5), [0, 7]]))
+def test_the_terms_of_the_loss_are_those_that_train(
+    make_case: MakeCase, close: Close, weighting: Any, seed: int, chosen: Any
+) -> None:
+    case, weights = make_case(seed), random_weights(13)
+    inside, outside = make_view(case, weighting, weights).loss_terms(chosen)
+    points = PointSet(case.points.interior[chosen], case.points.conditions)
+    objective = case.objective(weighting, FACTORS)
+    whole = objective.evaluate(case.parameters, points, weights[:, chosen], update=False)
+    assert (*inside, *outside) == objective.names
+    terms = torch.stack([*inside.values(), *outside.values()])
+    close(terms.detach(), whole.terms)
+    found = torch.autograd.grad(terms.sum(), case.parameters, materialize_grads=True)
+    for mine, trained in zip(found, whole.gradient, strict=True):
+        close(mine, trained)
+
+
 @given(st.sampled_from([1, 2, 3, 4, 6, 12]))
 def test_the_mean_of_equal_batches_is_the_full_gradient(
     make_case: MakeCase, close: Close, batches: int
