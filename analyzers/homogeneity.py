@@ -11,6 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.grid_cells import cell_means, cell_numbers
+from pinn.analyzers.homogeneity_neighbours import nearest, neighbour_order
 from pinn.core import Analyzer, Curves, Drawing, above, at_least, between, option
 from pinn.core.lazy import torch
 
@@ -56,18 +57,30 @@ def _over_mean(
     return float(measure(values)) / mean if mean else of_zeros
 
 
+NEIGHBOURS = 4
+"""Nearest points that each point is compared with."""
+FOLLOWED = "residual_order.rba.neighbours"
+"""φ_n of the weights that are followed: what phases are found by."""
+
+
 @frozen
 class Homogeneity(Analyzer):
     """Residual order φ_r of weights and residuals, coefficient of variation, peak over mean.
 
-    φ_r = mean_c λ̄_c / √(mean_c λ̄_c²) over the cell means λ̄_c on a G x G grid (arXiv 2403.18494). λ is
-    the residual-based attention of the run's residuals with these γ and η, followed whatever the
-    weighting is, so that all runs can be compared; the run's own weights are measured besides.
+    φ_r = mean_c λ̄_c / √(mean_c λ̄_c²) over the cell means λ̄_c on a G x G grid (arXiv 2403.18494), and
+    over strips across the last coordinate, as its authors have it for Helmholtz. λ is the residual-based
+    attention of the run's residuals with these γ and η, followed whatever the weighting is, so that all
+    runs can be compared; the run's own weights are measured besides.
+
+    Means of cells are alike, too, where a period of the solution divides the cells. What nearest points
+    have in common tells: φ_n = λ̄ / √(λ̄² + C), C the covariance of λ at neighbouring points. Phases are
+    found by φ_n of the weights that are followed.
     """
 
     name = "homogeneity"
 
     cells: int = option(10, "G, cells of the grid in each coordinate", at_least(1))
+    strips: int = option(100, "S, strips across the last coordinate", at_least(1))
     gamma: float = option(0.999, "memory γ of the weights that are followed", between(0, 1))
     eta: float = option(0.001, "learning rate η of the weights that are followed", above(0))
 
@@ -82,39 +95,45 @@ class Homogeneity(Analyzer):
 
     def measure(self, view: View) -> Mapping[str, Any]:
         domain = view.problem.domain
-        numbers = cell_numbers(_array(view.points.interior), domain.lower, domain.upper, self.cells)
-        # With many coordinates, few of many cells are occupied.
-        occupied, numbers = np.unique(numbers, return_inverse=True)
-        count = len(occupied)
+        points = _array(view.points.interior)
+        cells = _Parts.of(cell_numbers(points, domain.lower, domain.upper, self.cells))
+        last = points[:, -1:], domain.lower[-1:], domain.upper[-1:]
+        strips = _Parts.of(cell_numbers(*last, self.strips))
+        neighbours = nearest(points, domain.lower, domain.upper, NEIGHBOURS)
         size = _array(view.residuals.abs().sum(0))
-        weights = [cell_means(_array(row), numbers, count) for row in view.weights]
-        grid = f"{self.cells}cells"
+        weights = [cells.means(_array(row)) for row in view.weights]
+        in_cells, in_strips = f"{self.cells}cells", f"{self.strips}strips"
         found = {
-            f"residual_order.weights.{grid}": order(np.concatenate(weights)),
-            f"residual_order.residuals.{grid}": order(cell_means(size, numbers, count)),
+            f"residual_order.weights.{in_cells}": order(np.concatenate(weights)),
+            f"residual_order.residuals.{in_cells}": order(cells.means(size)),
+            f"residual_order.residuals.{in_strips}": order(strips.means(size)),
+            "residual_order.residuals.neighbours": neighbour_order(size, neighbours),
             "residual_order.points": order(size),
             "residual_variation": variation(size),
             "residual_peak": peak(size),
         }
         if self.name not in view.memories:  # a loop that is watched may not tell every step
             return found
-        followed = cell_means(_array(view.memories[self.name]), numbers, count)
+        followed = _array(view.memories[self.name])
+        means = cells.means(followed)
         return found | {
-            f"residual_order.rba.{grid}": order(followed),
-            "weight_cell_mean": float(np.mean(followed)),
-            "weight_cell_rms": float(np.sqrt(np.mean(followed**2))),
+            f"residual_order.rba.{in_cells}": order(means),
+            f"residual_order.rba.{in_strips}": order(strips.means(followed)),
+            FOLLOWED: neighbour_order(followed, neighbours),
+            "weight_cell_mean": float(np.mean(means)),
+            "weight_cell_rms": float(np.sqrt(np.mean(means**2))),
         }
 
     def figures(self, records: Records) -> Iterable[Plot]:
-        grid = f"{self.cells}cells"
-        if records.last(f"residual_order.rba.{grid}") is not None:
+        in_cells, in_strips = f"{self.cells}cells", f"{self.strips}strips"
+        if records.last(FOLLOWED) is not None:
             yield Drawing(
                 name="orders",
                 title="Order of the gradients and of the residuals, and the error",
-                draw=lambda figure: _orders(figure, records, f"residual_order.rba.{grid}"),
-                caption="φ_g is 1 where the gradients of all batches agree, φ_r where the weights of "
-                "residual-based attention are the same all over the domain (arXiv 2403.18494, whose "
-                "figures these follow). Total diffusion is where both are near 1.",
+                draw=lambda figure: _orders(figure, records),
+                caption="φ_g is 1 where the gradients of all batches agree, φ_n where the weights of "
+                "residual-based attention have nothing in common at neighbouring points but their mean. "
+                "Total diffusion is where both are near 1 (arXiv 2403.18494; figures after it).",
                 height=3.2,
                 over_steps=True,
             )
@@ -122,13 +141,16 @@ class Homogeneity(Analyzer):
             name="residual-order",
             title="How evenly the residuals are spread",
             quantities={
-                f"residual_order.rba.{grid}": "RBA weights",
-                f"residual_order.weights.{grid}": "weights in the loss",
-                f"residual_order.residuals.{grid}": "|r|",
+                FOLLOWED: "RBA weights, neighbours",
+                f"residual_order.rba.{in_cells}": f"RBA weights, {self.cells} cells a coordinate",
+                f"residual_order.rba.{in_strips}": f"RBA weights, {self.strips} strips",
+                f"residual_order.weights.{in_cells}": "weights in the loss, cells",
+                "residual_order.residuals.neighbours": "|r|, neighbours",
             },
-            ylabel="residual order φ_r",
-            caption=f"Mean over root mean square of averages over {self.cells} cells a coordinate: 1 "
-            "if all cells are alike.",
+            ylabel="residual order",
+            caption="Cells and strips: φ_r, mean over root mean square of their averages, 1 if all are "
+            "alike (arXiv 2403.18494). Neighbours: φ_n = v̄ / √(v̄² + C), C the covariance at neighbours; "
+            "no period of the solution hides there.",
             log=False,
             limits=(0, 1.02),
         )
@@ -140,10 +162,10 @@ class Homogeneity(Analyzer):
         )
 
 
-def _orders(figure: Figure, records: Records, residual_order: str) -> None:
+def _orders(figure: Figure, records: Records) -> None:
     """Both orders from 0 to 1 above, the error below, over the same steps."""
     upper, lower = figure.subplots(2, sharex=True)
-    for name, label in {"gradient_order": "gradients φ_g", residual_order: "residuals φ_r"}.items():
+    for name, label in {"gradient_order": "gradients φ_g", FOLLOWED: "residuals φ_n"}.items():
         upper.plot(*records.series(name), ".", markersize=2.5, label=label)
     upper.set_ylim(-0.03, 1.03)
     upper.set_ylabel("order")
@@ -151,6 +173,22 @@ def _orders(figure: Figure, records: Records, residual_order: str) -> None:
     error = "rel_l2" if "rel_l2" in records.names else "loss.unweighted"
     lower.loglog(*records.series(error), color="C2")
     lower.set_ylabel("relative L2 error" if error == "rel_l2" else "unweighted loss")
+
+
+@frozen(eq=False)
+class _Parts:
+    """Which part of the domain each point is in; of many cells in many coordinates, few have points."""
+
+    count: int
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64]) -> _Parts:
+        occupied, numbers = np.unique(numbers, return_inverse=True)
+        return cls(len(occupied), numbers)
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return cell_means(values, self.numbers, self.count)
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

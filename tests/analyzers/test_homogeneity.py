@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from pinn.analyzers.grid_cells import cell_numbers
 from pinn.analyzers.homogeneity import Homogeneity, order, peak, variation
+from pinn.analyzers.homogeneity_neighbours import nearest, neighbour_order
 from pinn.core import Curves, Drawing
 from pinn.core.records import Records
 from pinn.engine import Config, train
@@ -100,6 +101,52 @@ def test_nothing_and_nan() -> None:
         assert math.isnan(measure(np.array([1.0, math.nan])))
 
 
+# what neighbours have in common
+
+DRAWN = np.random.default_rng(0).random((3000, 2))
+NEAR = nearest(DRAWN, (0, 0), (1, 1), 4)
+periods = st.integers(1, 6)  # half of one is ten times as long as points are apart
+
+
+@given(periods, periods, st.floats(0, math.pi))
+def test_no_period_hides_from_neighbours(a: int, b: int, shift: float) -> None:
+    """|sin| with whole periods in each cell: the cells are all alike, the field is not."""
+    field = np.abs(np.sin(2 * math.pi * a * DRAWN[:, 0] + shift))
+    field = field * np.abs(np.sin(2 * math.pi * b * DRAWN[:, 1]))
+    dense = np.linspace(0, 1, 20 * a * b + 1)[:-1]
+    cells = np.abs(np.sin(2 * math.pi * a * dense + shift)).reshape(a, -1).mean(1)
+    assert order(cells) == pytest.approx(1, abs=1e-12)
+    assert order(field) - 0.02 < neighbour_order(field, NEAR) < 0.93
+
+
+@given(periods, st.integers(0, 1000))
+def test_the_same_values_at_other_points_at_random_are_homogeneous(a: int, seed: int) -> None:
+    field = np.abs(np.sin(2 * math.pi * a * DRAWN[:, 0]))
+    mixed = np.random.default_rng(seed).permutation(field)
+    assert neighbour_order(mixed, NEAR) > 0.985
+    assert neighbour_order(field, NEAR) < 0.95
+
+
+@given(st.floats(1e-12, 1e12), st.integers(0, 1000))
+def test_neither_the_scale_nor_the_numbering_of_the_points_matters(scale: float, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    points, field = generator.random((60, 2)), generator.exponential(size=60)
+    mixed = generator.permutation(60)
+    expected = pytest.approx(neighbour_order(field, nearest(points, (0, 0), (1, 1), 4)), rel=1e-9)
+    assert 0 < expected.expected <= 1
+    again = nearest(3 * points[mixed], (0, 0), (3, 3), 4)
+    assert neighbour_order(scale * field[mixed], again) == expected
+
+
+def test_what_is_alike_or_alone_is_homogeneous() -> None:
+    assert neighbour_order(np.full(3000, 2.0), NEAR) == 1
+    assert neighbour_order(np.zeros(3000), NEAR) == 1
+    assert neighbour_order(np.ones(1), nearest(np.zeros((1, 2)), (0, 0), (1, 1), 4)) == 1
+    assert math.isnan(neighbour_order(np.array([]), nearest(np.zeros((0, 2)), (0, 0), (1, 1), 4)))
+    row = np.array([[0.1, 0], [0.2, 0], [0.4, 0]])
+    assert nearest(row, (0, 0), (1, 1), 4).tolist() == [[1, 2], [0, 2], [1, 0]]
+
+
 # the analyzer
 
 
@@ -110,26 +157,49 @@ def seen(case: Any, weights: torch.Tensor, memory: torch.Tensor) -> Any:
 def naive_cells(case: Any, v: Any, cells: int) -> list[float]:
     """Means over the cells that have a point."""
     domain = case.problem.domain
-    groups: dict[int, list[float]] = {}
     numbers = cell_numbers(case.points.interior.numpy(), domain.lower, domain.upper, cells)
+    return means_of_groups(numbers, v)
+
+
+def naive_strips(case: Any, v: Any, strips: int) -> list[float]:
+    domain = case.problem.domain
+    last = case.points.interior.numpy()[:, -1]
+    shares = (last - domain.lower[-1]) / (domain.upper[-1] - domain.lower[-1])
+    return means_of_groups(np.minimum(shares * strips, strips - 1).astype(int), v)
+
+
+def means_of_groups(numbers: Any, v: Any) -> list[float]:
+    groups: dict[int, list[float]] = {}
     for number, value in zip(numbers, v, strict=True):
         groups.setdefault(int(number), []).append(float(value))
     return [math.fsum(group) / len(group) for group in groups.values()]
+
+
+def naive_neighbours(case: Any, v: Any) -> float:
+    """Each point with the four that are nearest to it, by all distances."""
+    domain = case.problem.domain
+    points = (case.points.interior.numpy() - domain.lower) / np.subtract(domain.upper, domain.lower)
+    mean, shared = float(np.mean(v)), []
+    for i, point in enumerate(points):
+        near = np.argsort(np.linalg.norm(points - point, axis=1))[1:5]
+        shared += [float((v[i] - mean) * (v[j] - mean)) for j in near]
+    covariance = max(math.fsum(shared) / len(shared), 0) if shared else 0
+    return mean / math.sqrt(mean**2 + covariance)
 
 
 def phi(v: list[float]) -> float:
     return math.fsum(v) / len(v) / math.sqrt(math.fsum(x * x for x in v) / len(v))
 
 
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 50))
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 12), st.integers(0, 50))
 def test_the_analyzer_against_the_definition(
-    make_case: MakeCase, count: int, cells: int, seed: int
+    make_case: MakeCase, count: int, cells: int, strips: int, seed: int
 ) -> None:
     case = make_case(seed, count)
     generator = torch.Generator().manual_seed(seed)
     weights = torch.rand(2, count, dtype=torch.float64, generator=generator)
     memory = torch.rand(count, dtype=torch.float64, generator=generator)
-    found = Homogeneity(cells=cells).measure(seen(case, weights, memory))
+    found = Homogeneity(cells=cells, strips=strips).measure(seen(case, weights, memory))
     r = case.residuals(case.points.interior).detach().abs().sum(0).numpy()
     both = [*naive_cells(case, weights[0], cells), *naive_cells(case, weights[1], cells)]
     followed = naive_cells(case, memory, cells)
@@ -138,6 +208,10 @@ def test_the_analyzer_against_the_definition(
             f"residual_order.rba.{cells}cells": phi(followed),
             f"residual_order.weights.{cells}cells": phi(both),
             f"residual_order.residuals.{cells}cells": phi(naive_cells(case, r, cells)),
+            f"residual_order.rba.{strips}strips": phi(naive_strips(case, memory, strips)),
+            f"residual_order.residuals.{strips}strips": phi(naive_strips(case, r, strips)),
+            "residual_order.rba.neighbours": naive_neighbours(case, memory.numpy()),
+            "residual_order.residuals.neighbours": naive_neighbours(case, r),
             "residual_order.points": phi(list(r)),
             "residual_variation": r.std() / r.mean(),
             "residual_peak": r.max() / r.mean(),
@@ -261,7 +335,7 @@ def test_in_a_vanilla_run_they_are_followed_but_do_not_count(
 def test_the_figure_of_both_orders_is_drawn(rows: int, tmp_path: Path) -> None:
     records = Records(tmp_path / "metrics.jsonl")
     for step in range(1, rows + 1):
-        order_ = {"residual_order.rba.4cells": 1 / step, "gradient_order": None}
+        order_ = {"residual_order.rba.neighbours": 1 / step, "gradient_order": None}
         records.rows.append({"step": 10 * step, "loss.unweighted": 1.0 / step, **order_})
     drawing, *curves = Homogeneity(cells=4).figures(records)
     assert isinstance(drawing, Drawing)
@@ -274,10 +348,10 @@ def test_the_figure_of_both_orders_is_drawn(rows: int, tmp_path: Path) -> None:
     for curve in curves:
         assert isinstance(curve, Curves)
     names = {name for curve in curves for name in curve.quantities}
-    assert "residual_order.rba.4cells" in names
+    assert {"residual_order.rba.4cells", "residual_order.rba.100strips"} < names
 
 
-@pytest.mark.parametrize("rows", [[], [{"step": 1, "residual_order.rba.10cells": None}]])
+@pytest.mark.parametrize("rows", [[], [{"step": 1, "residual_order.rba.neighbours": None}]])
 def test_where_no_order_was_measured_there_is_no_figure_of_orders(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -288,7 +362,7 @@ def test_where_no_order_was_measured_there_is_no_figure_of_orders(
 
 def test_the_error_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
     records = Records(tmp_path / "metrics.jsonl")
-    order_ = {"residual_order.rba.10cells": 0.5}
+    order_ = {"residual_order.rba.neighbours": 0.5}
     records.rows = [{"step": 1, "rel_l2": 0.5, "loss.unweighted": 2.0, **order_}]
     drawing, *_ = Homogeneity().figures(records)
     figure = Figure()

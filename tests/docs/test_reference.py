@@ -160,6 +160,7 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
         "MATRIX": r"\d+\.weight",
         "LAYER": r"layer\d+",
         "Gcells": r"\d+cells",
+        "Sstrips": r"\d+strips",
         "COORDINATE": "[xt]",
         "TERM|OTHER": "(burgers|initial|walls)",
     }
