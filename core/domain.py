@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -64,14 +63,12 @@ class Box:
         """
         fixed: dict[str, float] = {}
         for part in text.split(","):
-            match = re.fullmatch(r"\s*(\w+)\s*=\s*([-+.\w]+)\s*", part)
-            end = _number(match[2]) if match else None
-            if match is None or match[1] not in self.intervals or end is None:
-                raise self._no_face(text)
-            ends = [bound for bound in self.intervals[match[1]] if math.isclose(bound, end)]
-            if not ends:
-                raise self._no_face(text)
-            fixed[match[1]] = ends[0]
+            try:
+                name, value = part.split("=")
+                ends = self.intervals[name.strip()]
+                fixed[name.strip()] = next(e for e in ends if math.isclose(e, float(value)))
+            except (KeyError, StopIteration, ValueError):
+                raise self._no_face(text) from None
         return Face(self, fixed)
 
     def _no_face(self, text: str) -> PinnError:
@@ -113,10 +110,3 @@ class PointSet:
 
     interior: Tensor
     conditions: dict[str, Tensor]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -70,12 +70,9 @@ class Span:
 
 @frozen
 class Conclusion:
-    """What a person should conclude from what was measured, in sentences with their numbers.
+    """What a person should conclude, in a sentence with its numbers, and the source of the rule.
 
-    Attributes:
-        finding: what is seen.
-        advice: what to try next; empty where all is well.
-        source: of the rule.
+    `advice` is what to try next; empty where all is well.
     """
 
     finding: str

@@ -130,7 +130,10 @@ ABLATIONS: Mapping[str, Sequence[str]] = {
     "no-min-max": ("weighting.normalisation=max",),
     "many-batches": ("analyzers.1.batches=100",),
     "random-batches": ("analyzers.1.partition=random",),
-    "a-quarter-of-the-points": ("points.interior=640", "analyzers.1.batches=5",),
+    "a-quarter-of-the-points": (
+        "points.interior=640",
+        "analyzers.1.batches=5",
+    ),
     "no-decay": ("optimizers.0.schedule=constant",),
 }
 
