@@ -7,6 +7,7 @@ import click
 from pinn.analyzers.adam_snr import AdamSignalToNoise
 from pinn.analyzers.balance import Balance
 from pinn.analyzers.compression import Compression
+from pinn.analyzers.curvature import Curvature
 from pinn.analyzers.equilibrium import Equilibrium
 from pinn.analyzers.error import Error
 from pinn.analyzers.homogeneity import Homogeneity
@@ -30,6 +31,7 @@ def pinn_analyzers() -> Sequence[type[Analyzer]]:
         PhasesOfLearning,
         Compression,
         Spectrum,
+        Curvature,
         Maps,
     ]
 

@@ -141,7 +141,7 @@ def test_it_records_at_its_steps(name: str, own: Callable[[str], dict[str, Any]]
         assert set(steps) <= {2, 4, STEPS}
         assert len(steps) == len(values)
     lasting = [quantity for quantity, (steps, _) in found.items() if steps[-1] == STEPS]
-    assert lasting or name == "adam-snr"
+    assert lasting or name in {"adam-snr", "equilibrium"}  # L-BFGS keeps no moments
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -169,7 +169,7 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
         patterns = [re.sub(word, lambda _, m=meaning: m, pattern) for pattern in patterns]
     # `needs` is met in the order in which the parts stand here
     analyzers = ["error", "snr", "adam-snr", "equilibrium", "balance", "homogeneity", "phases"]
-    analyzers += ["compression", "spectrum"]
+    analyzers += ["compression", "spectrum", "curvature"]
     assert {*analyzers, "maps"} == {part.name for part in registry().parts("analyzer")}
     observed = [{"name": name, "every": 1} for name in analyzers] + [{"name": "maps", "at": [2]}]
     run = train(make_config({"name": "burgers"}, analyzers=observed))
