@@ -11,7 +11,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pinn.core import Analyzer, Curves, Plot, at_least, option
+from pinn.analyzers.recent import fall, lately
+from pinn.core import Analyzer, Conclusion, Curves, Plot, at_least, option
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ PAIRED = 6
 """Terms of which every pair is compared; of more, each is compared with the sum of the equations."""
 AT_ONCE = 4096
 """Points whose graph is held in memory."""
+UNEQUAL = 100.0
+"""A ratio of gradients from which, or from 1 / UNEQUAL down, one side is hardly learnt."""
+OPPOSED, SLOW = -0.9, 1.1
+"""A cosine below which, and a fall of the loss below which, terms hold each other in balance."""
 SOURCE = (
     "Wang, Teng & Perdikaris, SIAM J. Sci. Comput. 43(5), 2021; "
     "Yu et al., NeurIPS 2020, arXiv 2001.06782."
@@ -131,6 +136,35 @@ class Balance(Analyzer):
                 log=False,
                 limits=(-1, 1),
                 noisy=True,
+            )
+
+    def conclusions(self, records: Records) -> Iterator[Conclusion]:
+        ratio = lately(records, "balance")
+        if ratio is None:
+            return
+        if not 1 / UNEQUAL < ratio < UNEQUAL:
+            stronger, weaker = ("a condition", "the equations")[:: 1 if ratio > 1 else -1]
+            times = max(ratio, 1 / ratio) if ratio else math.inf
+            yield Conclusion(
+                f"The gradient of {stronger} is {times:.2g} times that of {weaker}, which are hardly "
+                "learnt (median over the last half decade of steps).",
+                f"fixed factors in [weighting.factors], to give {weaker} about {times:.1g} times the "
+                "weight that they have beside the others",
+                "Wang, Teng & Perdikaris 2021",
+            )
+        cosines = {name: lately(records, name) for name in _named(records, COSINE)}
+        opposed = {name: c for name, c in cosines.items() if c is not None and c < OPPOSED}
+        slowed = fall(records, "loss.unweighted")
+        if opposed and slowed is not None and slowed < SLOW:
+            name = min(opposed, key=lambda n: opposed[n])
+            one, _, other = name.removeprefix(COSINE).partition(".")
+            yield Conclusion(
+                f"The gradients of {one} and {other} undo each other's work (median cosine "
+                f"{opposed[name]:.2f}), and the loss has fallen by a factor of {slowed:.2g} only over "
+                "the last half decade of steps: what is left is their balance.",
+                "another balance of the two, with factors in [weighting.factors]; a stage of L-BFGS, "
+                "which sees their curvature; or conditions that hold exactly (hard = true)",
+                "Yu et al. 2020; Wang, Bhartari, Li & Perdikaris 2025",
             )
 
 

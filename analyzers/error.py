@@ -9,10 +9,15 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pinn.core import Analyzer, Curves
+from pinn.core import Analyzer, Conclusion, Curves
 
 if TYPE_CHECKING:
     from pinn.core import Plot, Records, View
+
+WRONG = 0.5
+"""Relative error from which a solution is another one."""
+FALLEN = 100.0
+"""By what the loss of a run has fallen that seems to succeed."""
 
 
 def relative_l2(predicted: NDArray[Any], reference: NDArray[Any]) -> float:
@@ -56,3 +61,21 @@ class Error(Analyzer):
             ylabel="relative L2 error",
             caption="‖u − u_ref‖₂ / ‖u_ref‖₂ on the evaluation grid; 1 is as wrong as zero everywhere.",
         )
+
+    def conclusions(self, records: Records) -> Iterable[Conclusion]:
+        """A loss that is small beside an error that is not: another solution was found."""
+        error, (_, losses) = records.last("rel_l2"), records.series("loss.unweighted")
+        if error is None or len(losses) < 2 or not losses[-1] > 0:
+            return
+        fallen = float(losses[0] / losses[-1])
+        if error > WRONG and fallen > FALLEN:
+            yield Conclusion(
+                f"The loss has fallen by a factor of {fallen:.2g}, but the error is {error:.2g} of the "
+                "solution: the network satisfies the equation where it is asked to, and is another "
+                "function.",
+                "more points, redrawn while training ([points] redraw = 1000); larger factors of the "
+                "conditions in [weighting.factors], or conditions that hold exactly (hard = true)",
+                "Krishnapriyan et al. 2021; Daw et al. 2023",
+            )
+        elif error < WRONG:
+            yield Conclusion(f"The relative L2 error is {error:.2g}.")

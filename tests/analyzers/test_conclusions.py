@@ -1,0 +1,129 @@
+"""What analyzers conclude: of runs that were made to fail in one way each, and of runs that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from pinn.analyzers.balance import Balance
+from pinn.analyzers.error import Error
+from pinn.analyzers.recent import fall, lately
+from pinn.core import Analyzer, Conclusion, Records
+from pinn.engine import Config, train
+
+MakeConfig = Callable[..., Config]
+NOWHERE = Path("never-written")
+STEPS = range(100, 10_001, 100)
+
+
+def recorded(**quantities: Any) -> Records:
+    """Records of every hundredth step; a quantity is a number, or a function of the step."""
+    records = Records(NOWHERE)
+    for step in STEPS:
+        row = {n.replace("__", "."): q(step) if callable(q) else q for n, q in quantities.items()}
+        records.rows.append({"step": step, **row})
+    return records
+
+
+def concluded(analyzer: Analyzer, records: Records) -> list[Conclusion]:
+    return list(analyzer.conclusions(records))
+
+
+def of_run(make_config: MakeConfig, analyzer: Mapping[str, Any], **tables: Any) -> list[Conclusion]:
+    """What an analyzer concludes from a small run that is trained."""
+    config = make_config(
+        tables.pop("problem", {"name": "helmholtz", "a1": 1, "a2": 1}),
+        run={"record": 1},
+        optimizers=[
+            {"name": "adam", "steps": tables.pop("steps", 40), "lr": tables.pop("lr", 1e-3)}
+        ],
+        analyzers=[{"every": 2, "early_every": 0, **analyzer}],
+        **tables,
+    )
+    records = Records(train(config).path / "metrics.jsonl")
+    return concluded(config.observers[0].analyzer, records)
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
+def test_lately_is_of_the_last_half_decade(before: float, after: float) -> None:
+    records = recorded(level=lambda step: before if step < 10_000 / 10**0.5 else after)
+    assert lately(records, "level") == pytest.approx(after)
+    assert lately(records, "absent") is None
+    assert fall(records, "level") == pytest.approx(1)
+
+
+def test_a_fall_compares_the_halves_of_the_last_half_decade() -> None:
+    assert fall(recorded(level=lambda step: 1 / step), "level") == pytest.approx(1.69, rel=0.05)
+    assert fall(recorded(level=0.0), "level") is None
+
+
+def test_nothing_is_concluded_from_nothing() -> None:
+    for analyzer in (Balance(), Error()):
+        assert concluded(analyzer, Records(NOWHERE)) == []
+
+
+def test_a_condition_that_drowns_the_equation_is_named(make_config: MakeConfig) -> None:
+    found = of_run(
+        make_config, {"name": "balance"}, weighting={"name": "vanilla", "factors": {"walls": 1e8}}
+    )
+    assert "The gradient of a condition is" in found[0].finding
+    assert "which are hardly learnt" in found[0].finding
+    assert "[weighting.factors]" in found[0].advice
+
+
+def test_a_condition_that_counts_for_nothing_is_named(make_config: MakeConfig) -> None:
+    found = of_run(
+        make_config, {"name": "balance"}, weighting={"name": "vanilla", "factors": {"walls": 1e-8}}
+    )
+    assert "The gradient of the equations is" in found[0].finding
+
+
+def test_balanced_terms_are_no_matter(make_config: MakeConfig) -> None:
+    factors = {"walls": 10.0}
+    found = of_run(
+        make_config, {"name": "balance"}, weighting={"name": "vanilla", "factors": factors}
+    )
+    assert found == []
+
+
+def test_terms_that_hold_each_other_are_named_once_the_loss_stands_still() -> None:
+    opposed = {"balance": 1.0, "gradient_cosine__heat__walls": -0.97}
+    (still,) = concluded(Balance(), recorded(**opposed, loss__unweighted=0.01))
+    assert "heat and walls undo each other's work (median cosine -0.97)" in still.finding
+    falling = recorded(**opposed, loss__unweighted=lambda step: 1 / step)
+    assert concluded(Balance(), falling) == []
+
+
+def test_a_small_loss_with_a_large_error_is_another_solution() -> None:
+    fallen = {"loss__unweighted": lambda step: 1 / step**2}
+    (wrong,) = concluded(Error(), recorded(rel_l2=0.99, **fallen))
+    assert "is another function" in wrong.finding
+    assert wrong.advice
+    (right,) = concluded(Error(), recorded(rel_l2=0.01, **fallen))
+    assert (right.finding, right.advice) == ("The relative L2 error is 0.01.", "")
+    assert concluded(Error(), recorded(rel_l2=0.99, loss__unweighted=1.0)) == []
+
+
+def test_points_that_resolve_nothing_end_at_another_solution(make_config: MakeConfig) -> None:
+    """Four points for six waves: every network that is right there will do."""
+    found = of_run(
+        make_config,
+        {"name": "error", "every": 200},
+        problem={"name": "helmholtz", "a1": 3, "a2": 3, "hard": True},
+        network={"width": 16, "depth": 2},
+        points={"interior": 4},
+        steps=400,
+        lr=2e-2,
+    )
+    assert "is another function" in found[0].finding
+
+
+def test_numbers_that_are_missing_are_left_out() -> None:
+    records = recorded(level=lambda step: None if step % 200 else 2.0)
+    assert lately(records, "level") == 2.0
+    assert np.isfinite(lately(records, "level") or np.nan)
