@@ -10,12 +10,17 @@ from pinn.analyzers.compression import Compression
 from pinn.analyzers.curvature import Curvature
 from pinn.analyzers.equilibrium import Equilibrium
 from pinn.analyzers.error import Error
+from pinn.analyzers.fresh import Fresh
 from pinn.analyzers.homogeneity import Homogeneity
 from pinn.analyzers.maps import Maps
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.phases_command import phases
+from pinn.analyzers.rounding import Rounding
+from pinn.analyzers.sensitivity import Sensitivity
 from pinn.analyzers.snr import SignalToNoise
 from pinn.analyzers.spectrum import Spectrum
+from pinn.analyzers.stagnation import Stagnation
+from pinn.analyzers.symmetry import Symmetry
 from pinn.core import Analyzer, hookimpl
 
 
@@ -33,6 +38,11 @@ def pinn_analyzers() -> Sequence[type[Analyzer]]:
         Spectrum,
         Curvature,
         Maps,
+        Sensitivity,
+        Stagnation,
+        Fresh,
+        Rounding,
+        Symmetry,
     ]
 
 

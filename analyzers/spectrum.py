@@ -144,6 +144,7 @@ class Spectrum(Analyzer):
 
     Rows of J are the unweighted residuals of all equations at evenly spaced interior points, columns
     all parameters; the conditions are left out. `ntk.eigenvalues` holds the eigenvalues, descending.
+    How far samples depend on each other is what K has off its diagonal, where all of K is known.
 
     Up to `exact` rows from all of K, with memory for J, rows x parameters. In gradients of the loss over
     the chosen points, a network of 6 x 128 on a CPU costs 40 at 256 rows, 150 at 1024. Above, by Lanczos
@@ -209,6 +210,19 @@ class Spectrum(Analyzer):
             f"be told from 0. {SOURCE}",
         )
         yield Curves(
+            name="ntk-interdependence",
+            title="How far samples depend on each other",
+            quantities={
+                "ntk.off_diagonal": "off the diagonal, Σ |K|",
+                "ntk.cosine": "mean |cosine| of two samples",
+            },
+            ylabel="share, cosine",
+            caption="Share of Σ |K_ij| that belongs to two samples, and the mean |cosine| of their "
+            "gradients: a step for one changes the other by K_ij.",
+            log=False,
+            limits=(0, 1.02),
+        )
+        yield Curves(
             name="ntk-largest",
             title="Largest eigenvalue and trace of the tangent kernel",
             quantities={"ntk.largest": "largest eigenvalue", "ntk.trace": "trace"},
@@ -231,8 +245,29 @@ def _exact(kernel: Array, resolution: float) -> dict[str, Any]:
     if not np.isfinite(kernel).all():
         return _unknown(len(kernel))
     values = np.linalg.eigvalsh(kernel)[::-1].astype(np.float64)
-    numbers = eigenvalue_measures(values, np.ones_like(values), float(np.trace(kernel)), resolution)
+    numbers = interdependence(kernel)
+    numbers |= eigenvalue_measures(
+        values, np.ones_like(values), float(np.trace(kernel)), resolution
+    )
     return {**numbers, "ntk.eigenvalues": values}
+
+
+def interdependence(kernel: Array) -> dict[str, float]:
+    """How far samples depend on each other: a step for one changes another by K_ij.
+
+    `ntk.off_diagonal` = Σ_{i≠j} |K_ij| / Σ_ij |K_ij|, 0 if all are independent, 1 − 1/n if all are one;
+    `ntk.cosine` = mean over pairs of |K_ij| / √(K_ii K_jj), samples without a gradient left out. NaN of
+    fewer than two.
+    """
+    sizes = np.abs(kernel)
+    total, own = float(sizes.sum()), np.diag(sizes)
+    lengths = np.sqrt(own[own > 0])
+    pairs = len(lengths) * (len(lengths) - 1)
+    cosines = sizes[np.ix_(own > 0, own > 0)] / np.outer(lengths, lengths)
+    return {
+        "ntk.off_diagonal": 1 - float(own.sum()) / total if total else math.nan,
+        "ntk.cosine": (float(cosines.sum()) - len(lengths)) / pairs if pairs else math.nan,
+    }
 
 
 def _unknown(count: int) -> dict[str, Any]:
