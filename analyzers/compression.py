@@ -18,12 +18,24 @@ from pinn.analyzers.compression_binning import (
     positions,
     symbols,
 )
-from pinn.core import Analyzer, Curves, Drawing, Plot, above, at_least, option, ordered_colour
+from pinn.core import (
+    Analyzer,
+    Curves,
+    Drawing,
+    Plot,
+    Schedule,
+    above,
+    at_least,
+    option,
+    ordered_colour,
+)
+from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
-    from pinn.core import Records, View
+    from pinn.core import Box, Records, View
 
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
 BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
@@ -55,33 +67,50 @@ def layer_measures(
 ) -> dict[str, float]:
     """I(X; T) and I(T; Y) in bits, saturation in percent, binarisation: of one layer (points, neurons).
 
-    T is a function of X, so that I(X; T) = H(T). `target` holds the symbols of Y; None: no reference.
-    All are NaN where an activation is not finite.
+    T is a function of X, so that I(X; T) = H(T), of which the share kept is H(T) / log₂ N, NaN of one
+    point. `target` holds the symbols of Y; None: no reference. All are NaN where an activation is not
+    finite.
     """
-    names = ["information_xt", "saturation", "binarisation"]
+    names = ["information_xt", "information_kept", "saturation", "binarisation"]
     if target is not None:
         names.append("information_ty")
     placed = positions(activations, bins)
     if not np.isfinite(placed).all():
         return dict.fromkeys(names, math.nan)
     layer = symbols(placed)
-    found = [entropy(layer), saturation(placed), binarisation(activations, threshold)]
+    told = entropy(layer)
+    kept = told / math.log2(len(layer)) if len(layer) > 1 else math.nan
+    found = [told, kept, saturation(placed), binarisation(activations, threshold)]
     if target is not None:
         found.append(mutual_information(layer, target))
     return dict(zip(names, found, strict=True))
+
+
+def uniform_points(count: int, domain: Box) -> Array:
+    """Points of the domain, (count, dimension), always the same ones."""
+    return np.random.default_rng(0).uniform(domain.lower, domain.upper, (count, domain.dimension))
 
 
 @frozen
 class Compression(Analyzer):
     """What the hidden layers keep of the points, their saturation, and the norms of the weights.
 
-    Per layer: I(X; T) and I(T; Y) in bits by relative binning of all interior points, Y the reference
-    solution there; saturation in percent; binarisation. Frobenius norms of the weight matrices.
+    Per layer: I(X; T) and I(T; Y) in bits by relative binning of N points, Y the reference solution
+    there; saturation in percent; binarisation. Frobenius norms of the weight matrices.
     I(X; T) is at most `information_x` = log₂ N, I(T; Y) at most `information_y` = H(Y).
+
+    Where points are few, every one has a T of its own, in an untrained network too, and "loses nothing"
+    says little: with `points` so many are drawn in the domain, the same at every step and in every run.
+    Step 1 is measured too: the network before training but for one step, in which Adam moves every
+    parameter by its learning rate at most. What is lost since then, training has lost.
     """
 
     name = "compression"
+    schedule = Schedule(at=(1,))
 
+    points: int = option(
+        0, "points drawn uniformly in the domain; 0: the interior points", at_least(0)
+    )
     bins: int = option(30, "bins in the mean range of a layer's neurons", at_least(1))
     binary_above: float = option(0.9, "an activation of at least this size is binary", above(0))
 
@@ -91,17 +120,26 @@ class Compression(Analyzer):
             for name, weight in view.parameters.items()
             if weight.ndim >= 2
         }
-        if not view.activations:
+        hidden, fields = self._seen(view)
+        if not hidden:
             return found
-        found["information_x"] = math.log2(len(view.points.interior))
-        target = self._target(view.reference_at_points or {})
+        found["information_x"] = math.log2(self.points or len(view.points.interior))
+        target = self._target(fields or {})
         if target is not None:
             found["information_y"] = entropy(target)
-        for layer, activations in view.activations.items():
+        for layer, activations in hidden.items():
             values = activations.cpu().numpy()
             measures = layer_measures(values, target, self.bins, self.binary_above)
             found |= {f"{name}.{layer}": value for name, value in measures.items()}
         return found
+
+    def _seen(self, view: View) -> tuple[Mapping[str, Tensor], Mapping[str, Array] | None]:
+        """The hidden layers and the reference solution, at the points of this analyzer."""
+        if not self.points:
+            return view.activations, view.reference_at_points
+        points = uniform_points(self.points, view.problem.domain)
+        hidden = view.activations_at(torch.as_tensor(points).to(view.points.interior))
+        return hidden, view.reference.at(points) if view.reference else None
 
     def _target(self, fields: Mapping[str, Array]) -> NDArray[np.int64] | None:
         """The symbols of Y; None where the reference solution is not known at every point."""
@@ -127,7 +165,7 @@ class Compression(Analyzer):
             "I(X; T) (bits)",
             "I(X; T) = H(T) = −Σ p log₂ p over the distinct rows of binned activations of a layer, at "
             "most log₂ N for N points. A fall is compression: points that the layer no longer tells "
-            f"apart. {SOURCE}",
+            f"apart. Where N is small, untrained networks tell nearly all apart as well. {SOURCE}",
             choose=min,
             bound="information_x",
         )

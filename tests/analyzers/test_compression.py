@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pinn.analyzers.compression import Compression, binarisation, layer_measures, saturation
 from pinn.analyzers.compression_binning import entropy, mutual_information, positions, symbols
+from pinn.core import Box
 from pinn.core.plots import Curves, Drawing
 from pinn.core.records import Records
 
@@ -194,6 +195,9 @@ def test_bounds(values: Array, bins: int, other: Array, threshold: float) -> Non
     values, target = values[:count], symbols(positions(other[:count], bins))
     found = layer_measures(values, target, bins, threshold)
     assert 0 <= found["information_xt"] <= math.log2(count)
+    if count > 1:
+        assert found["information_kept"] == found["information_xt"] / math.log2(count)
+        assert 0 <= found["information_kept"] <= 1
     assert 0 <= found["information_ty"] <= min(found["information_xt"], entropy(target))
     assert 0 <= found["saturation"] <= 100
     assert found["binarisation"] == np.mean([abs(x) >= threshold for x in values.ravel()])
@@ -232,7 +236,8 @@ def test_a_neuron_of_less_than_three_bins_is_not_saturated() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.1, -1.0, 1e-310])
 def test_a_layer_that_does_not_move(shape: tuple[int, int], value: float) -> None:
     found = layer_measures(np.full(shape, value), np.arange(shape[0]), 30, 0.9)
-    moved = {name: value for name, value in found.items() if name != "binarisation"}
+    assert found.pop("information_kept") == 0 if shape[0] > 1 else True
+    moved = {n: found[n] for n in ("information_xt", "information_ty", "saturation")}
     assert moved == {"information_xt": 0, "information_ty": 0, "saturation": 0}
 
 
@@ -240,7 +245,7 @@ def test_a_layer_that_does_not_move(shape: tuple[int, int], value: float) -> Non
 def test_what_is_not_finite_is_not_measured(values: Array, bad: float, place: int) -> None:
     values.flat[place % values.size] = bad
     found = layer_measures(values, np.arange(len(values)), 30, 0.9)
-    assert len(found) == 4
+    assert len(found) == 5
     assert all(math.isnan(value) for value in found.values())
     assert math.isnan(saturation(positions(values, 30)))
     with pytest.raises(ValueError, match="not finite"):
@@ -326,6 +331,7 @@ def test_without_a_reference_solution(reference: Any) -> None:
     assert set(found) == {
         "information_x",
         "information_xt.layer1",
+        "information_kept.layer1",
         "saturation.layer1",
         "binarisation.layer1",
     }
@@ -341,6 +347,58 @@ def test_options_are_checked() -> None:
         Compression(bins=0)
     with pytest.raises(ValueError, match="greater than 0"):
         Compression(binary_above=0.0)
+
+
+# --- at points of its own
+
+
+def test_more_points_than_a_layer_can_tell_apart_are_lost() -> None:
+    """One neuron has 29 bins and two half ones: it keeps all of 4 points, and a third of 15 bits."""
+
+    def at(count: int) -> dict[str, Any]:
+        view = drawn_view(lambda x: x[:, :1])
+        return dict(Compression(points=count).measure(view))
+
+    few, many = at(4), at(2**15)
+    assert few["information_kept.layer1"] == 1
+    assert many["information_x"] == 15
+    assert many["information_kept.layer1"] == pytest.approx(
+        (math.log2(30) + 1 / 30) / 15, abs=0.001
+    )
+    assert math.isnan(at(1)["information_kept.layer1"])
+
+
+def test_the_points_are_the_same_at_every_step_and_lie_in_the_domain() -> None:
+    seen: list[Array] = []
+
+    def looking(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.numpy())
+        return x
+
+    part = Compression(points=500)
+    assert str(part.measure(drawn_view(looking))) == str(part.measure(drawn_view(looking)))
+    np.testing.assert_array_equal(*seen)
+    assert seen[0].shape == (500, 2)
+    assert (seen[0].min(0) >= [-1, 2]).all()
+    assert (seen[0].max(0) <= [1, 5]).all()
+    np.testing.assert_allclose(seen[0].mean(0), [0, 3.5], atol=0.2)
+
+
+def test_the_solution_is_that_at_these_points() -> None:
+    view = drawn_view(lambda x: x[:, :1], lambda points: {"u": points[:, 0]})
+    found = Compression(points=300).measure(view)
+    assert found["information_y"] == pytest.approx(math.log2(30), abs=0.2)
+    assert found["information_ty.layer1"] == pytest.approx(found["information_y"], abs=1e-9)
+
+
+def drawn_view(layer: Any, solution: Any = None) -> Any:
+    return SimpleNamespace(
+        activations_at=lambda points: {"layer1": layer(points)},
+        parameters={},
+        problem=SimpleNamespace(domain=Box(x=(-1, 1), t=(2, 5))),
+        points=SimpleNamespace(interior=torch.zeros(3, 2, dtype=torch.float64)),
+        reference=solution and SimpleNamespace(at=solution),
+    )
 
 
 # --- figures

@@ -34,7 +34,7 @@ ANALYZERS = [
     {"name": "adam-snr"},
     {"name": "homogeneity", "cells": 3, "every": 2},
     {"name": "phases", "every": 2},
-    {"name": "compression", "every": 3},
+    {"name": "compression", "every": 3, "at": []},
     {"name": "maps", "at": [2]},
 ]
 
