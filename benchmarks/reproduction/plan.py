@@ -41,7 +41,7 @@ class Scale:
     ablation_seeds: int = 0
 
     def jobs(self) -> list[Job]:
-        """Seed by seed, so that what is there at any time says something of every set-up."""
+        """Seed by seed, so that what is there at any time says something of all; ablations in between."""
         found = [Job(self, set_up, seed) for seed in range(self.seeds) for set_up in self.files]
         if self.ablated:
             set_up = self.ablated[0]
@@ -50,8 +50,7 @@ class Scale:
                 for seed in range(self.ablation_seeds)
                 for variant in ABLATIONS
             ]
-            first = len(self.files)  # the first seed of every set-up, then ablations, then the rest
-            found = found[:first] + ablations + found[first:]
+            found[3 * len(self.files) : 3 * len(self.files)] = ablations
         return found
 
 
