@@ -85,8 +85,6 @@ class Fresh(Analyzer):
         fresh = self._residuals(view)
         signed = view.residuals.sum(0).double().cpu().numpy()
         found = {"residual_tail": tail(trained), "residual_kurtosis": kurtosis(signed)}
-        if fresh is None:
-            return found
         return {
             "residual_gap": over(rms(fresh), rms(trained[chosen])),
             "residual_gap.max": over(float(fresh.max()), float(trained[chosen].max())),
@@ -94,12 +92,14 @@ class Fresh(Analyzer):
         }
 
     def _residuals(self, view: View) -> Array:
-        lower, upper = (view.points.interior.new_tensor(e) for e in _ends(view))
+        domain = view.problem.domain
+        lower, upper = (view.points.interior.new_tensor(e) for e in (domain.lower, domain.upper))
         generator = view.generator(self.name)
         unit: Tensor = torch.rand(self.points, len(lower), generator=generator)
         places = lower + (upper - lower) * unit.to(lower)
+        own = [view.module.get_parameter(name) for name in view.parameters]
         with torch.no_grad():
-            found = view.residual_function(tuple(view.parameters.values()), places)
+            found = view.residual_function(tuple(own), places)
         return np.asarray(found.detach().abs().sum(0).double().cpu())
 
     def figures(self, records: Records) -> Iterable[Plot]:
@@ -138,7 +138,3 @@ class Fresh(Analyzer):
                 'residual-based attention (weighting.name = "rba"), or more points there',
                 "Anagnostopoulos et al. 2024, arXiv 2307.00379",
             )
-
-
-def _ends(view: View) -> tuple[Any, Any]:
-    return view.problem.domain.lower, view.problem.domain.upper

@@ -41,7 +41,7 @@ class Scale:
     ablation_seeds: int = 0
 
     def jobs(self) -> list[Job]:
-        """Seed by seed, so that what is there at any time says something of all; ablations in between."""
+        """Seed by seed, so that what is there at any time says something of all set-ups."""
         found = [Job(self, set_up, seed) for seed in range(self.seeds) for set_up in self.files]
         if self.ablated:
             set_up = self.ablated[0]

@@ -161,7 +161,7 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
         "LAYER": r"layer\d+",
         "Gcells": r"\d+cells",
         "Sstrips": r"\d+strips",
-        "COORDINATE": "[xt]",
+        "COORDINATE": "([xt]|all)",
         "TERM|OTHER": "(burgers|initial|walls)",
     }
     patterns = [re.escape(name) for name in names]
@@ -169,7 +169,8 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
         patterns = [re.sub(word, lambda _, m=meaning: m, pattern) for pattern in patterns]
     # `needs` is met in the order in which the parts stand here
     analyzers = ["error", "snr", "adam-snr", "equilibrium", "balance", "homogeneity", "phases"]
-    analyzers += ["compression", "spectrum", "curvature"]
+    analyzers += ["compression", "spectrum", "curvature", "sensitivity", "stagnation", "fresh"]
+    analyzers += ["rounding", "symmetry"]
     assert {*analyzers, "maps"} == {part.name for part in registry().parts("analyzer")}
     observed = [{"name": name, "every": 1} for name in analyzers] + [{"name": "maps", "at": [2]}]
     run = train(make_config({"name": "burgers"}, analyzers=observed))
