@@ -18,8 +18,10 @@ from pinn.analyzers.compression_binning import (
     positions,
     symbols,
 )
+from pinn.analyzers.recent import lately
 from pinn.core import (
     Analyzer,
+    Conclusion,
     Curves,
     Drawing,
     Plot,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
 BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
+STUCK = 0.8  # share of binary activations from which a layer hardly passes gradients on
 TRAJECTORY = 100  # points of one line of the information plane: more would hide one another
 
 
@@ -195,6 +198,23 @@ class Compression(Analyzer):
             "‖W‖ = √(Σ w²) of each weight matrix.",
             log=True,
         )
+
+    def conclusions(self, records: Records) -> Iterator[Conclusion]:
+        shares = {
+            label: lately(records, name) for name, label in layers(records, "binarisation").items()
+        }
+        stuck = {
+            label: share for label, share in shares.items() if share is not None and share > STUCK
+        }
+        if stuck:
+            worst = max(stuck, key=lambda label: stuck[label])
+            yield Conclusion(
+                f"{stuck[worst]:.0%} of the activations of {worst} lie beyond ±{self.binary_above:g}: "
+                "the layer is saturated, and its gradients vanish.",
+                "a smaller learning rate from the beginning, coordinates mapped to [−1, 1] ([network] "
+                'normalise = true), or activation = "sin"',
+                "Glorot & Bengio 2010",
+            )
 
 
 def per_layer(

@@ -123,6 +123,16 @@ def test_points_that_resolve_nothing_end_at_another_solution(make_config: MakeCo
     assert "is another function" in found[0].finding
 
 
+def test_a_saturated_layer_is_told(make_config: MakeConfig) -> None:
+    """A rate so large that the first steps throw every activation to its ends."""
+    found = of_run(make_config, {"name": "compression"}, steps=12, lr=30.0)
+    assert "the layer is saturated, and its gradients vanish" in found[0].finding
+
+
+def test_layers_that_pass_gradients_on_are_no_matter(make_config: MakeConfig) -> None:
+    assert of_run(make_config, {"name": "compression"}, steps=12) == []
+
+
 def test_numbers_that_are_missing_are_left_out() -> None:
     records = recorded(level=lambda step: None if step % 200 else 2.0)
     assert lately(records, "level") == 2.0

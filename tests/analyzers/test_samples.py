@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from attrs import frozen
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,7 +19,7 @@ from pinn.analyzers.rounding import Rounding, relative_difference
 from pinn.analyzers.spectrum import interdependence
 from pinn.analyzers.stagnation import joint_ranks, rank_correlation, stagnation
 from pinn.analyzers.symmetry import Symmetry, mirrored, odd_share
-from pinn.core import Records
+from pinn.core import Box, Problem, Records
 from pinn.engine import Config, train
 
 MakeConfig = Callable[..., Config]
@@ -186,13 +187,33 @@ def test_single_precision_rounds_and_double_is_not_measured(
     assert "rounding.residual" not in double
 
 
-def test_the_floor_of_single_precision_is_told(make_config: MakeConfig) -> None:
-    records = Records(Path("never-written"))
-    records.rows += [{"step": s, "rounding.gradient": 0.8} for s in range(100, 1100, 100)]
+@frozen
+class Cancelling(Problem):
+    """u = 1, written so that single precision knows u to a hundredth only."""
+
+    name = "cancelling"
+    fields = ("u",)
+    domain = Box(x=(0, 1))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"one": (q.u + 1e5) - 100_001}
+
+
+def test_the_floor_of_single_precision_is_told(
+    make_config: MakeConfig, offer: Callable[..., None]
+) -> None:
+    offer(Cancelling)
+    run = measured(
+        make_config,
+        {"name": "rounding", "every": 10},
+        steps=300,
+        lr=1e-2,
+        problem={"name": "cancelling"},
+    )
+    records = Records(run.path / "metrics.jsonl")
     (found,) = Rounding().conclusions(records)
     assert found.advice == '[run] precision = "float64"'
-    for row in records.rows:
-        row["rounding.gradient"] = 0.01
+    records.rows[:] = records.rows[:20]  # before the floor
     assert list(Rounding().conclusions(records)) == []
 
 
