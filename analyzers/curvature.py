@@ -134,15 +134,17 @@ class Curvature(Analyzer):
 
     Of the loss as training weighs it, the weights of the points held fixed, at evenly spaced interior
     points and all of the conditions, by all parameters. The largest eigenvalue λ comes from Lanczos'
-    method, with the residual ‖H y − λ y‖ as its error; the trace from random signs, with its standard
-    error. `hessian.stability` is how near a step is to instability, 1 at the edge: lr λ / 2 of gradient
-    descent, of momentum accordingly, and of Adam with β₁ = 0.9 lr / 38 times the largest eigenvalue of
-    P^(−1/2) H P^(−1/2), P = √v̂ + ε (Cohen et al. 2022, arXiv 2207.14484). No other optimizer has it.
+    method, with the residual ‖H y − λ y‖ and rounding as its error; the trace from random signs, with
+    its standard error. `hessian.stability` is how near a step is to instability, 1 at the edge: lr λ / 2
+    of gradient descent, of momentum accordingly, and of Adam with β₁ = 0.9 lr / 38 times the largest
+    eigenvalue of P^(−1/2) H P^(−1/2), P = √v̂ + ε (Cohen et al. 2022, arXiv 2207.14484). No other
+    optimizer has it.
 
     `geometric_complexity` is the mean over the points of ‖∂u/∂x‖² of what the network returns, in the
     units of the coordinates (Dherin et al., NeurIPS 2022, arXiv 2209.13083).
 
-    It costs 2 `steps` + `probes` products with H, each about 1.5 gradients over the chosen points.
+    It costs 2 `steps` + `probes` products with H, each about two gradients over the chosen points: at
+    2,048 of 25,600 points 10 to 20 training steps in all.
     """
 
     name = "curvature"
@@ -161,12 +163,13 @@ class Curvature(Analyzer):
         shape = 1 + self.probes, sum(p.numel() for p in own)
         random = torch.randint(2, shape, generator=view.generator(self.name))
         start, *signs = (2.0 * random - 1).double().numpy()
+        rounding = torch.finfo(own[0].dtype).eps  # of a product, at least
         try:
             top = lanczos(product, start, self.steps)
             total, error = trace(product, top, np.array(signs))
             found = {
                 "hessian.largest": float(top.values[0]),
-                "hessian.largest.error": float(top.residuals[0]),
+                "hessian.largest.error": float(top.residuals[0] + rounding * abs(top.values[0])),
                 "hessian.trace": total,
                 "hessian.trace.error": error,
                 "hessian.share": float(top.values[0]) / total if total > 0 else math.nan,

@@ -61,9 +61,9 @@ class Equilibrium(Analyzer):
     per decade of steps, since the newest record at least `across` decades of steps before.
 
     A drift of 0 says that the distribution of the rates stands still, not that each rate does: two
-    parameters may change places unseen. As v̂ remembers 1 / (1 − β₂) steps, a rate rises in Δ steps by
-    no more than Δ (1 − β₂) / 2 ln 10 decades, whatever the gradients do. Parameters whose gradient was
-    always zero are left out. Nothing is measured of an optimizer that does not keep both moments.
+    parameters may change places unseen. As v̂ remembers 1 / (1 − β₂) steps, after so many a rate rises
+    in Δ steps by no more than Δ (1 − β₂) / 2 ln 10 decades, whatever the gradients do. Parameters whose
+    gradient was always zero are left out. An optimizer that does not keep both moments has no rates.
     """
 
     name = "equilibrium"
