@@ -21,7 +21,7 @@ WORDS = {FITTING: "fitting", DIFFUSION: "diffusion", TOTAL_DIFFUSION: "total dif
 
 
 def phases_of(records: Records) -> Phases:
-    """The phases in the records of a run: of `snr`, and of `homogeneity` where it was measured."""
+    """The phases in the records of a run: of `snr`, and of `homogeneity` and `error` where measured."""
     return trace_of(records.rows).phases()
 
 
@@ -29,9 +29,10 @@ def phases_of(records: Records) -> Phases:
 class PhasesOfLearning(Analyzer):
     """Fitting, diffusion, total diffusion, found while the run trains; steps at which they begin.
 
-    From the gradient SNR, with the residual order where the gradients show nothing. A phase is
-    announced when it cannot be a spike any more: when it has lasted for a factor of 1.4 in the steps.
-    *Total diffusion* is called *diffusion equilibrium* in the journal version of arXiv 2403.18494.
+    From the gradient SNR, the residual order of neighbours and the error, or the loss, whichever are
+    measured. What is announced is never taken back: it was confirmed by what came after it, for a factor
+    of 1.4 in the steps at least. *Total diffusion* is called *diffusion equilibrium* in the journal
+    version of arXiv 2403.18494.
     """
 
     name = "phases"
@@ -83,8 +84,8 @@ def _title(found: Phases) -> str:
 
 def _explanation(found: Phases) -> str:
     facts = [
-        f"{WORDS[t.to].capitalize()} from step {t.step:,} (measured before: {t.previous:,}; confidence "
-        f"{t.confidence:.2f}): {t.evidence}."
+        f"{WORDS[t.to].capitalize()} from step {t.step:,} (measured before: {t.previous:,}; known from "
+        f"{t.announced:,} on; confidence {t.confidence:.2f}): {t.evidence}."
         for t in found.transitions
     ]
     notes = [f"{note[0].upper()}{note[1:]}." for note in found.notes]

@@ -19,8 +19,10 @@ ALSO_CALLED = {"total_diffusion": "diffusion equilibrium"}
 def phases(trace: Path) -> None:
     """Find the phases of learning in TRACE and print them as JSON.
 
-    TRACE is a CSV file with the columns step, gradient_mean_norm and gradient_std_norm (and, if known,
-    weight_cell_mean and weight_cell_rms), the metrics.jsonl of a run, or its directory.
+    TRACE is a CSV file with the columns step, gradient_mean_norm and gradient_std_norm, the
+    metrics.jsonl of a run, or its directory. What else is known counts too: snr.pde,
+    residual_order.rba.neighbours (or weight_cell_mean and weight_cell_rms), rel_l2, loss.unweighted
+    (or loss).
     """
     from pinn.analyzers.phases_traces import read_trace
 
@@ -28,7 +30,7 @@ def phases(trace: Path) -> None:
 
 
 def as_document(found: Phases) -> dict[str, Any]:
-    """{"transitions": [{"to": …, "step": …, "confidence": …, …}], "phase": …, "notes": […]}"""
+    """{"transitions": [{"to": …, "step": …, "announced": …, …}], "phase": …, "notes": […]}"""
     transitions = []
     for transition in found.transitions:
         document = asdict(transition)

@@ -10,34 +10,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import asdict, frozen
 from numpy.typing import NDArray
 
+from pinn.analyzers.homogeneity import FOLLOWED
 from pinn.analyzers.phases_detection import Phases, find_phases
 from pinn.core import PinnError
 
-CELLS = ("weight_cell_mean", "weight_cell_rms")
 NEEDED = ("step", "gradient_mean_norm", "gradient_std_norm")
+CELLS = ("weight_cell_mean", "weight_cell_rms")
+PDE_SNR, ERROR, LOSSES = "snr.pde", "rel_l2", ("loss.unweighted", "loss")
 METRICS = "metrics.jsonl"
 
 
 @frozen
 class Trace:
-    """Columns of equal length, (measurements,).
+    """Columns of equal length, (measurements,), as `find_phases` takes them.
 
     Attributes:
         steps, mean_norm, std_norm: step, ‖μ‖₂, ‖σ‖₂ of the batch gradients.
-        residual_order: φ_r, the mean over the root mean square of the cell means of the weights, the
-            newest since the measurement before; NaN if there is none.
+        residual_order: φ_n of the weights; where it is not known φ_r, the mean over the root mean square
+            of their means in cells. Here and below, the newest since the measurement before; NaN if
+            there is none.
+        pde_snr: S of the PDE part.
+        error: relative L2.
+        loss: unweighted, where that is known.
     """
 
     steps: NDArray[np.float64]
     mean_norm: NDArray[np.float64]
     std_norm: NDArray[np.float64]
     residual_order: NDArray[np.float64]
+    pde_snr: NDArray[np.float64]
+    error: NDArray[np.float64]
+    loss: NDArray[np.float64]
 
     def phases(self) -> Phases:
-        return find_phases(self.steps, self.mean_norm, self.std_norm, self.residual_order)
+        return find_phases(**asdict(self, recurse=False))
 
 
 def read_trace(path: Path) -> Trace:
@@ -75,15 +84,37 @@ def trace_of(rows: Iterable[Mapping[str, Any]], source: str = "records") -> Trac
         PinnError: a quantity is not a number.
     """
     columns: list[list[float]] = []
-    order = math.nan
+    newest = [math.nan] * len(OTHERS)
     for row in rows:
         where = f"{source}: measurement {len(columns) + 1}"
-        mean, rms = (_number(where, row, name) for name in CELLS)
-        order = mean / rms if mean >= 0 and rms > 0 else order
+        for place, read in enumerate(OTHERS):
+            if not math.isnan(value := read(where, row)):
+                newest[place] = value
         if all(row.get(name) not in (None, "") for name in NEEDED):
-            columns.append([*(_number(where, row, name) for name in NEEDED), order])
-            order = math.nan
-    return Trace(*np.array(columns, dtype=float).reshape(-1, len(NEEDED) + 1).T)
+            columns.append([*(_number(where, row, name) for name in NEEDED), *newest])
+            newest = [math.nan] * len(OTHERS)
+    return Trace(*np.array(columns, dtype=float).reshape(-1, len(NEEDED) + len(OTHERS)).T)
+
+
+def _residual_order(where: str, row: Mapping[str, Any]) -> float:
+    if not math.isnan(followed := _number(where, row, FOLLOWED)):
+        return followed
+    mean, rms = (_number(where, row, name) for name in CELLS)
+    return mean / rms if mean >= 0 and rms > 0 else math.nan
+
+
+def _loss(where: str, row: Mapping[str, Any]) -> float:
+    unweighted, loss = (_number(where, row, name) for name in LOSSES)
+    return loss if math.isnan(unweighted) else unweighted
+
+
+OTHERS = (
+    _residual_order,
+    lambda where, row: _number(where, row, PDE_SNR),
+    lambda where, row: _number(where, row, ERROR),
+    _loss,
+)
+"""The columns of a trace that may be missing, in their order."""
 
 
 def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -31,8 +31,9 @@ def rows() -> list[dict[str, Any]]:
             "step": s,
             "gradient_mean_norm": level * 10 ** (0.2 * generator.normal()),
             "gradient_std_norm": 1.0,
-            "weight_cell_mean": 0.9,
+            "weight_cell_mean": 0.8 if s < 10_000 else 0.99,
             "weight_cell_rms": 1.0,
+            "rel_l2": 1.0 if s < 10_000 else 0.4,
         }
         for s, level in zip(steps, levels, strict=True)
     ]
@@ -58,10 +59,15 @@ def test_the_same_trace_in_every_form_has_the_same_phases(tmp_path: Path) -> Non
     needed = write_csv(tmp_path / "needed.csv", HEADER.split(","))
     run = write_run(tmp_path / "run")
     documents = [
-        json.loads(phases(path).output) for path in (whole, needed, run, run / "metrics.jsonl")
+        json.loads(phases(path).output) for path in (whole, run, run / "metrics.jsonl", needed)
     ]
-    assert all(document == documents[0] for document in documents)
+    assert documents[0] == documents[1] == documents[2]
     first, second = documents[0]["transitions"]
+    only, again = documents[3]["transitions"]
+    assert only == first
+    assert again["step"] == pytest.approx(second["step"], rel=0.2)
+    assert second["step"] < second["announced"] < again["announced"]
+    assert second["evidence"].startswith("gradient SNR 0.0")
     assert (first["to"], second["to"]) == ("diffusion", "total_diffusion")
     assert 100 < first["step"] < 225
     assert 6_667 < second["step"] < 15_000
@@ -84,6 +90,24 @@ def test_columns_are_read_as_they_are_named(tmp_path: Path) -> None:
     assert trace.std_norm.tolist() == [0.5, 0.25]
     assert trace.residual_order[0] == 0.75
     assert np.isnan(trace.residual_order[1])
+    assert np.isnan(trace.pde_snr).all()
+    assert np.isnan(trace.error).all()
+    np.testing.assert_array_equal(trace.loss, [np.nan, 7])
+
+
+def test_names_of_a_run_are_read_and_the_better_ones_preferred(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(
+        f"{HEADER},weight_cell_mean,weight_cell_rms,residual_order.rba.neighbours,snr.pde,rel_l2,"
+        "loss,loss.unweighted\n"
+        "2,1,1,3,4,0.6,0.1,0.9,7,5\n"
+        "4,1,1,3,4,,,,7,\n"
+    )
+    trace = read_trace(path)
+    assert trace.residual_order.tolist() == [0.6, 0.75]
+    np.testing.assert_array_equal(trace.pde_snr, [0.1, np.nan])
+    np.testing.assert_array_equal(trace.error, [0.9, np.nan])
+    assert trace.loss.tolist() == [5, 7]
 
 
 def test_a_residual_order_measured_between_belongs_to_the_next_measurement(tmp_path: Path) -> None:
