@@ -103,7 +103,7 @@ def recorded(folder: Path) -> list[Evidence]:
         series["snr"] = mean[0], ratio
         series["gradient_order"] = mean[0], ratio / np.hypot(1, ratio)
         set_up = path.stem.replace("_", "-")
-        found.append(Evidence(set_up, 0, "", series, "", float("nan")))
+        found.append(Evidence(set_up, 0, "", series, "", 0.0))
     return found
 
 

@@ -31,7 +31,8 @@ def write_page(folder: Path) -> Path:
     """Write the page and its figures into `folder`, from all that is kept."""
     scales = {name: [Facts(e) for e in all_kept(scale)] for name, scale in SCALES.items()}
     whole = {name: [f for f in runs if not f.evidence.variant] for name, runs in scales.items()}
-    verdicts = {"recorded": recorded_verdicts()}
+    of_authors, rows_of_authors = of_recorded_runs()
+    verdicts = {"recorded": of_authors}
     verdicts |= {
         name: [judge(finding, runs) for finding in FINDINGS] for name, runs in whole.items() if runs
     }
@@ -46,7 +47,8 @@ def write_page(folder: Path) -> Path:
     text = environment.get_template("page.md.jinja").render(
         claims=[finding.claim for finding in FINDINGS],
         verdicts={scale: {v.claim: v for v in found} for scale, found in verdicts.items()},
-        tables={name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
+        tables={"recorded": rows_of_authors}
+        | {name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
         sooner=list(sooner_rows(whole["laptop"])),
         ablations=list(ablation_rows(scales["laptop"])),
         counts={name: (len(runs), SCALES[name].seeds) for name, runs in whole.items()},
@@ -59,15 +61,21 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def recorded_verdicts() -> list[Verdict]:
+def of_recorded_runs() -> tuple[list[Verdict], list[SetUpRow]]:
     """Of the authors' own runs; what was said last where they are not at hand."""
     if TRACES.exists():
         runs = [Facts(evidence) for evidence in recorded(TRACES)]
-        found = [judge(finding, runs) for finding in FINDINGS]
+        document = {
+            "verdicts": [asdict(judge(finding, runs)) for finding in FINDINGS],
+            "rows": [asdict(row) for row in set_up_rows(runs)],
+        }
         RECORDED.parent.mkdir(parents=True, exist_ok=True)
-        RECORDED.write_text(json.dumps([asdict(verdict) for verdict in found], indent=1) + "\n")
-    documents = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else []
-    return [Verdict(**document | {"share": Share(**document["share"])}) for document in documents]
+        RECORDED.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if not RECORDED.exists():
+        return [], []
+    kept = json.loads(RECORDED.read_text(encoding="utf-8"))
+    verdicts = [Verdict(**v | {"share": Share(**v["share"])}) for v in kept["verdicts"]]
+    return verdicts, [SetUpRow(**row) for row in kept["rows"]]
 
 
 def cell(verdict: Verdict | None) -> str:
@@ -108,7 +116,7 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
             fitting_ends=spread([f.fitting_ends for f in own if f.fitting_ends], "{:,.0f}"),
             total_diffusion=when(own),
             three_phases=f"{phases} of {len(own)}",
-            minutes=spread([f.evidence.seconds / 60 for f in own], "{:.0f}"),
+            minutes=spread([f.evidence.seconds / 60 for f in own if f.evidence.seconds], "{:.0f}"),
         )
 
 
@@ -163,6 +171,6 @@ def ablation_rows(runs: Sequence[Facts]) -> Iterator[tuple[str, str, str, str, s
 def spread(values: Sequence[Any], form: str) -> str:
     """ "median (least – largest)"; the value alone where it is one."""
     if not values:
-        return "not seen"
+        return "–"
     shown = [form.format(value) for value in median_and_range([float(v) for v in values])]
     return shown[0] if len(values) == 1 else f"{shown[0]} ({shown[1]} – {shown[2]})"
