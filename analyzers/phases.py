@@ -10,7 +10,8 @@ from attrs import frozen
 
 from pinn.analyzers.phases_detection import DIFFUSION, FITTING, TOTAL_DIFFUSION, Phases
 from pinn.analyzers.phases_traces import trace_of
-from pinn.core import Analyzer, Drawing, Span
+from pinn.analyzers.recent import lately
+from pinn.core import Analyzer, Conclusion, Drawing, Span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from pinn.core import Plot, Records, View
 
 WORDS = {FITTING: "fitting", DIFFUSION: "diffusion", TOTAL_DIFFUSION: "total diffusion"}
+
+STUCK = 10
+"""Times as long as fitting that diffusion lasts before it is a matter."""
+SOURCE = "arXiv 2403.18494"
 
 
 def phases_of(records: Records) -> Phases:
@@ -70,6 +75,30 @@ class PhasesOfLearning(Analyzer):
                 caption=_explanation(found),
                 height=2.1,
                 over_steps=True,
+            )
+
+    def conclusions(self, records: Records) -> Iterable[Conclusion]:
+        found = phases_of(records)
+        steps, _ = records.series("gradient_mean_norm")
+        if not len(steps):
+            return
+        last, snr = int(steps[-1]), lately(records, "snr")
+        end, begin = found.step(DIFFUSION), found.step(TOTAL_DIFFUSION)
+        if begin is not None:
+            yield Conclusion(
+                f"Total diffusion began at step {begin:,} of {last:,}: gradients and residuals are "
+                "ordered, and more steps pay now.",
+                source=SOURCE,
+            )
+        elif end is not None and last >= STUCK * end:
+            level = "" if snr is None else f" (SNR {snr:.2g}, median over the last half decade)"
+            yield Conclusion(
+                f"Training is stuck in diffusion: fitting ended at step {end:,}, and by step {last:,} "
+                f"total diffusion has not begun{level}.",
+                'residual-based attention (weighting.name = "rba"), more points ([points] interior), or '
+                "a stage of L-BFGS behind this one; without attention, the authors' runs took 19,000 to "
+                "91,700 steps",
+                SOURCE,
             )
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from pinn.analyzers.balance import Balance
 from pinn.analyzers.error import Error
+from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.recent import fall, lately
 from pinn.core import Analyzer, Conclusion, Records
 from pinn.engine import Config, train
@@ -131,6 +132,31 @@ def test_a_saturated_layer_is_told(make_config: MakeConfig) -> None:
 
 def test_layers_that_pass_gradients_on_are_no_matter(make_config: MakeConfig) -> None:
     assert of_run(make_config, {"name": "compression"}, steps=12) == []
+
+
+def phases_at(total: int | None) -> Records:
+    """A run whose fitting ends at step 1,000, and whose total diffusion begins at `total`."""
+
+    def level(step: int) -> float:
+        wobble = 1 + 0.1 * (step // 100 % 3)
+        return wobble * (30 if step < 1000 else 5 if total is not None and step >= total else 0.02)
+
+    records = Records(NOWHERE)
+    for step in range(20, 60_001, 20):
+        records.rows.append(
+            {"step": step, "snr": level(step), "gradient_mean_norm": level(step)}
+            | {"gradient_std_norm": 1.0}
+        )
+    return records
+
+
+def test_a_run_that_is_stuck_in_diffusion_is_told_what_helps() -> None:
+    (stuck,) = concluded(PhasesOfLearning(), phases_at(None))
+    assert "stuck in diffusion" in stuck.finding
+    assert 'weighting.name = "rba"' in stuck.advice
+    (begun,) = concluded(PhasesOfLearning(), phases_at(10_000))
+    assert begun.finding.startswith("Total diffusion began at step 10,")
+    assert begun.advice == ""
 
 
 def test_numbers_that_are_missing_are_left_out() -> None:
