@@ -18,6 +18,7 @@ from pinn.analyzers.compression_binning import (
     positions,
     symbols,
 )
+from pinn.analyzers.phases_transition import around
 from pinn.analyzers.recent import lately
 from pinn.core import (
     Analyzer,
@@ -200,6 +201,14 @@ class Compression(Analyzer):
         )
 
     def conclusions(self, records: Records) -> Iterator[Conclusion]:
+        begun = records.last("total_diffusion")
+        changes = [] if begun is None else list(at_transition(records, begun))
+        if changes:
+            yield Conclusion(
+                f"When total diffusion began, {', '.join(changes)} (means over the layers, medians of "
+                "half a decade before and after).",
+                source=SOURCE.rstrip("."),
+            )
         shares = {
             label: lately(records, name) for name, label in layers(records, "binarisation").items()
         }
@@ -215,6 +224,20 @@ class Compression(Analyzer):
                 'normalise = true), or activation = "sin"',
                 "Glorot & Bengio 2010",
             )
+
+
+def at_transition(records: Records, step: int) -> Iterator[str]:
+    """What changes across this step, in words; nothing of what was not measured on both sides."""
+    forms = {
+        "saturation": "saturation went from {:.0f} to {:.0f} %",
+        "binarisation": "the share of binary activations from {:.2f} to {:.2f}",
+        "weight_norm": "the norm of the weights from {:.3g} to {:.3g}",
+    }
+    for quantity, form in forms.items():
+        changes = [around(*records.series(name), step) for name in layers(records, quantity)]
+        sides = [(change.before, change.after) for change in changes]
+        if sides and np.isfinite(sides).all():
+            yield form.format(*np.mean(sides, axis=0))
 
 
 def per_layer(

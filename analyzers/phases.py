@@ -10,6 +10,7 @@ from attrs import frozen
 
 from pinn.analyzers.phases_detection import DIFFUSION, FITTING, TOTAL_DIFFUSION, Phases
 from pinn.analyzers.phases_traces import trace_of
+from pinn.analyzers.phases_transition import abruptness
 from pinn.analyzers.recent import lately
 from pinn.core import Analyzer, Conclusion, Drawing, Span
 
@@ -72,7 +73,7 @@ class PhasesOfLearning(Analyzer):
                 name="phases",
                 title=_title(found),
                 draw=lambda figure: _draw(figure, records, found),
-                caption=_explanation(found),
+                caption=f"{_explanation(found)} {_jump(records, found)}".strip(),
                 height=2.1,
                 over_steps=True,
             )
@@ -123,6 +124,21 @@ def _explanation(found: Phases) -> str:
         "(arXiv 2403.18494, where transitions are marked by eye)."
     )
     return " ".join([*facts, *notes, reading])
+
+
+def _jump(records: Records, found: Phases) -> str:
+    """How abruptly total diffusion begins; nothing where it does not or cannot be told."""
+    begin = found.step(TOTAL_DIFFUSION)
+    if begin is None:
+        return ""
+    shape = abruptness(*records.series("snr"), begin)
+    if not np.isfinite([shape.jump, shape.width, shape.bimodality]).all():
+        return ""
+    return (
+        f"The SNR changes by a factor of {shape.jump:.2g} within {shape.width:.2g} decades of steps; its "
+        f"logarithm has a bimodality of {shape.bimodality:.2f} there, of which 0.56 is a steady ramp and 1 "
+        "a jump."
+    )
 
 
 def _draw(figure: Figure, records: Records, found: Phases) -> None:
