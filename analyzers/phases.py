@@ -135,9 +135,9 @@ def _jump(records: Records, found: Phases) -> str:
     if not np.isfinite([shape.jump, shape.width, shape.bimodality]).all():
         return ""
     return (
-        f"The SNR changes by a factor of {shape.jump:.2g} within {shape.width:.2g} decades of steps; its "
-        f"logarithm has a bimodality of {shape.bimodality:.2f} there, of which 0.56 is a steady ramp and 1 "
-        "a jump."
+        f"There the SNR changes by a factor of {shape.jump:.2g} within {shape.width:.2g} decades of "
+        f"steps; the bimodality of its logarithm is {shape.bimodality:.2f}: 0.56 of a steady ramp, 1 of a "
+        "jump."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pinn.analyzers.balance import Balance
+from pinn.analyzers.compression import Compression
 from pinn.analyzers.error import Error
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.recent import fall, lately
@@ -157,6 +158,21 @@ def test_a_run_that_is_stuck_in_diffusion_is_told_what_helps() -> None:
     (begun,) = concluded(PhasesOfLearning(), phases_at(10_000))
     assert begun.finding.startswith("Total diffusion began at step 10,")
     assert begun.advice == ""
+
+
+def test_what_changes_in_the_layers_at_the_transition_is_told() -> None:
+    records = recorded(
+        saturation__layer1=lambda step: 10 if step < 3000 else 30,
+        saturation__layer2=lambda step: 20 if step < 3000 else 60,
+        weight_norm__0=5.0,
+        total_diffusion=lambda step: 3000,
+    )
+    (found,) = concluded(Compression(), records)
+    assert found.finding.startswith(
+        "When total diffusion began, saturation went from 15 to 45 %, the norm of the weights from 5 to 5"
+    )
+    assert found.advice == ""
+    assert concluded(Compression(), recorded(saturation__layer1=10.0)) == []
 
 
 def test_numbers_that_are_missing_are_left_out() -> None:
