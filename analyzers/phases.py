@@ -136,8 +136,8 @@ def _jump(records: Records, found: Phases) -> str:
         return ""
     return (
         f"There the SNR changes by a factor of {shape.jump:.2g} within {shape.width:.2g} decades of "
-        f"steps; the bimodality of its logarithm is {shape.bimodality:.2f}: 0.56 of a steady ramp, 1 of a "
-        "jump."
+        f"steps; the bimodality of its logarithm is {shape.bimodality:.2f}: 0.56 of a steady ramp, 1 "
+        "of a jump."
     )
 
 

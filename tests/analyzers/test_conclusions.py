@@ -169,7 +169,7 @@ def test_what_changes_in_the_layers_at_the_transition_is_told() -> None:
     )
     (found,) = concluded(Compression(), records)
     assert found.finding.startswith(
-        "When total diffusion began, saturation went from 15 to 45 %, the norm of the weights from 5 to 5"
+        "When total diffusion began, saturation went from 15 to 45 %, the norm of the weights from 5"
     )
     assert found.advice == ""
     assert concluded(Compression(), recorded(saturation__layer1=10.0)) == []
