@@ -36,9 +36,9 @@ class PhasesOfLearning(Analyzer):
     """Fitting, diffusion, total diffusion, found while the run trains; steps at which they begin.
 
     From the gradient SNR, the residual order of neighbours and the error, or the loss, whichever are
-    measured. What is announced is never taken back: it was confirmed by what came after it, for a factor
-    of 1.4 in the steps at least. *Total diffusion* is called *diffusion equilibrium* in the journal
-    version of arXiv 2403.18494.
+    measured. What is announced is never taken back: the end of fitting has lasted for a factor of 1.4 in
+    steps by then, total diffusion for a factor of 2. *Total diffusion* is called *diffusion equilibrium*
+    in the journal version of arXiv 2403.18494.
     """
 
     name = "phases"

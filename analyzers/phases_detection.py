@@ -30,7 +30,7 @@ ENOUGH = {DIFFUSION: 2.0, TOTAL_DIFFUSION: 3.5}
 """What they must sum up to in the new phase, in bins of a twentieth of a decade at ½ each."""
 ALONE = 2
 """Times as much is asked of total diffusion where the end of fitting was to be seen and was not."""
-LASTED = 1.4
+LASTED = {DIFFUSION: 1.4, TOTAL_DIFFUSION: 2.0}
 """A phase is announced when it has lasted for this factor in steps."""
 SEPARATED = 3.0
 """Least z between the scores of two phases."""
@@ -97,8 +97,9 @@ def find_phases(
     - error: 1 − e² / (its median since fitting) − ½; the loss in place of e² where no error is known.
 
     Where the sum of the scores turns, a phase may begin (CUSUM, Page 1954). It is announced when the sum
-    has risen by so much, and the phase lasted for so long, that a spike cannot be the reason. The end of
-    fitting is seen in S, or in φ where S does not fall.
+    has risen by so much that a spike cannot be the reason, and the phase has lasted: the end of fitting
+    for a factor of 1.4 in steps, total diffusion for a factor of 2. The end of fitting is seen in S, or
+    in φ where S does not fall.
 
     Announcements follow from the measurements up to `announced`, and are never taken back: of the first
     part of a trace, those that were made by its end are found.
@@ -185,7 +186,7 @@ class Change:
         return (
             self.fallen >= STOOD
             and self.risen >= enough
-            and evidence.step(self.end) >= LASTED * evidence.step(self.turn)
+            and evidence.step(self.end) >= LASTED[self.to] * evidence.step(self.turn)
             and self.signs.separation >= SEPARATED
             and self.confidence >= sure
         )

@@ -102,7 +102,9 @@ class Evidence:
         first = np.flatnonzero(np.diff(np.floor(np.log10(at) * PER_DECADE + 1e-9), prepend=-1))
 
         def known(values: ArrayLike | None) -> Floats:
-            return np.full(len(at), np.nan) if values is None else _newest(values, chosen)
+            if values is None:
+                return np.full(len(at), np.nan)
+            return newest(np.asarray(values, float)[chosen])
 
         ratios = tuple(r.clip(1e-9, 1e9) for r in (ratio[chosen], known(pde_snr)))
         return cls(
@@ -214,8 +216,7 @@ def _between(low: float, high: float) -> float | None:
     return max(10 ** min(max(0.0, low + margin), high - margin), DISORDERED)
 
 
-def _newest(values: ArrayLike, chosen: NDArray[np.int64]) -> Floats:
+def newest(values: Floats) -> Floats:
     """The newest value in place of NaN; NaN stays where there was none yet."""
-    found = np.asarray(values, float)[chosen]
-    places = np.where(np.isnan(found), 0, np.arange(len(found)))
-    return found[np.maximum.accumulate(places)] if len(found) else found
+    places = np.where(np.isnan(values), 0, np.arange(len(values)))
+    return values[np.maximum.accumulate(places)]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
-from numpy.typing import NDArray
 
 from pinn.analyzers.homogeneity import FOLLOWED
 from pinn.analyzers.phases_detection import Phases, find_phases
+from pinn.analyzers.phases_evidence import Floats, newest
 from pinn.core import PinnError
 
 NEEDED = ("step", "gradient_mean_norm", "gradient_std_norm")
@@ -30,20 +29,19 @@ class Trace:
     Attributes:
         steps, mean_norm, std_norm: step, ‖μ‖₂, ‖σ‖₂ of the batch gradients.
         residual_order: φ_n of the weights; where it is not known φ_r, the mean over the root mean square
-            of their means in cells. Here and below, the newest since the measurement before; NaN if
-            there is none.
+            of their means in cells. Here and below, the newest that is known; NaN before the first.
         pde_snr: S of the PDE part.
         error: relative L2.
         loss: unweighted, where that is known.
     """
 
-    steps: NDArray[np.float64]
-    mean_norm: NDArray[np.float64]
-    std_norm: NDArray[np.float64]
-    residual_order: NDArray[np.float64]
-    pde_snr: NDArray[np.float64]
-    error: NDArray[np.float64]
-    loss: NDArray[np.float64]
+    steps: Floats
+    mean_norm: Floats
+    std_norm: Floats
+    residual_order: Floats
+    pde_snr: Floats
+    error: Floats
+    loss: Floats
 
     def phases(self) -> Phases:
         return find_phases(**asdict(self, recurse=False))
@@ -77,44 +75,46 @@ def read_trace(path: Path) -> Trace:
     return trace_of(rows, str(path))
 
 
-def trace_of(rows: Iterable[Mapping[str, Any]], source: str = "records") -> Trace:
+def trace_of(rows: Sequence[Mapping[str, Any]], source: str = "records") -> Trace:
     """The trace in rows of quantities by name; `source` names them in messages.
 
     Raises:
         PinnError: a quantity is not a number.
     """
-    columns: list[list[float]] = []
-    newest = [math.nan] * len(OTHERS)
-    for row in rows:
-        where = f"{source}: measurement {len(columns) + 1}"
-        for place, read in enumerate(OTHERS):
-            if not math.isnan(value := read(where, row)):
-                newest[place] = value
-        if all(row.get(name) not in (None, "") for name in NEEDED):
-            columns.append([*(_number(where, row, name) for name in NEEDED), *newest])
-            newest = [math.nan] * len(OTHERS)
-    return Trace(*np.array(columns, dtype=float).reshape(-1, len(NEEDED) + len(OTHERS)).T)
+
+    def column(name: str) -> Floats:
+        values = [None if (value := row.get(name)) == "" else value for row in rows]
+        try:
+            return np.array(values, dtype=float)
+        except (TypeError, ValueError):
+            raise _no_number(source, name, values) from None
+
+    needed = [column(name) for name in NEEDED]
+    mean, rms = map(column, CELLS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        order_of_cells = np.where((mean >= 0) & (rms > 0), mean / rms, np.nan)
+    others = [
+        _first_known(column(FOLLOWED), order_of_cells),
+        column(PDE_SNR),
+        column(ERROR),
+        _first_known(*map(column, LOSSES)),
+    ]
+    measured = ~np.isnan(needed).any(axis=0)
+    return Trace(*(values[measured] for values in (*needed, *map(newest, others))))
 
 
-def _residual_order(where: str, row: Mapping[str, Any]) -> float:
-    if not math.isnan(followed := _number(where, row, FOLLOWED)):
-        return followed
-    mean, rms = (_number(where, row, name) for name in CELLS)
-    return mean / rms if mean >= 0 and rms > 0 else math.nan
+def _first_known(values: Floats, otherwise: Floats) -> Floats:
+    return np.where(np.isnan(values), otherwise, values)
 
 
-def _loss(where: str, row: Mapping[str, Any]) -> float:
-    unweighted, loss = (_number(where, row, name) for name in LOSSES)
-    return loss if math.isnan(unweighted) else unweighted
-
-
-OTHERS = (
-    _residual_order,
-    lambda where, row: _number(where, row, PDE_SNR),
-    lambda where, row: _number(where, row, ERROR),
-    _loss,
-)
-"""The columns of a trace that may be missing, in their order."""
+def _no_number(source: str, name: str, values: Sequence[Any]) -> PinnError:
+    """The first that is none, by its place."""
+    for place, value in enumerate(values, 1):
+        try:
+            np.array([value], dtype=float)
+        except (TypeError, ValueError):
+            return PinnError(f"{source}: measurement {place}: {name} is {value!r}, not a number")
+    return PinnError(f"{source}: {name} is not one number a measurement")
 
 
 def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -124,14 +124,3 @@ def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except json.JSONDecodeError:
             return
-
-
-def _number(where: str, row: Mapping[str, Any], name: str) -> float:
-    """NaN where there is nothing."""
-    value = row.get(name)
-    if value in (None, ""):
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise PinnError(f"{where}: {name} is {value!r}, not a number") from None

@@ -85,7 +85,8 @@ def test_known_transitions_are_found(
     for transition, known in zip(phases.transitions, (first, second), strict=True):
         assert known / 1.5 < transition.step < 1.5 * known
         assert transition.previous < transition.step
-        assert transition.announced >= 1.4 * transition.step
+        factor = 1.4 if transition.to == DIFFUSION else 2
+        assert transition.announced >= factor * transition.step
         assert 0.8 <= transition.confidence <= 1
     assert phases.notes == ()
 
@@ -264,7 +265,7 @@ def test_more_evidence_makes_it_known_sooner() -> None:
     alone = found(steps, ratio).transitions[1]
     two = found(steps, ratio, residual_order=order).transitions[1]
     three = found(steps, ratio, residual_order=order, error=error).transitions[1]
-    assert three.announced < two.announced < alone.announced
+    assert three.announced <= two.announced < alone.announced
     assert three.confidence > two.confidence > alone.confidence
     assert three.evidence.count("→") == 3
 
