@@ -171,7 +171,10 @@ def middle_share(facts: Facts) -> float:
 
 def deep_layers_keep_information(facts: Facts) -> Outcome:
     names = facts.layers("information_kept")
-    return bool(facts.series(names[-1])[1][-1] >= 0.95) if names else None
+    if not names:
+        return None
+    _, kept = facts.series(names[-1])
+    return bool(kept[-1] >= 0.95 * kept[0])
 
 
 def stagnates(facts: Facts) -> Outcome:
@@ -298,7 +301,7 @@ FINDINGS: tuple[Finding | PairFinding, ...] = (
     ),
     Finding(
         "Deep layers lose almost no information",
-        "the last layer keeps at least 95 % of log₂ N at 25,600 points",
+        "the last layer keeps at least 95 % of what it kept untrained, of log₂ N bits of 25,600 points",
         deep_layers_keep_information,
         HALF,
         "it keeps less",
