@@ -234,6 +234,23 @@ def test_measurements_that_are_no_numbers_are_left_out(seed: int, wrong: float) 
     assert [to for to, _ in summary(find_phases(steps, mean, std))] == [DIFFUSION, TOTAL_DIFFUSION]
 
 
+@given(SEEDS, st.sampled_from([np.nan, np.inf, -np.inf, 0.0]))
+def test_other_evidence_that_is_no_number_does_no_harm(seed: int, wrong: float) -> None:
+    steps = paper_cadence(50_000)
+    ratio = noisy(three_phases(steps, 150, 10_000, (30, 0.03, 5)), 0.2, seed)
+    generator = np.random.default_rng(seed)
+    for share in (0.02, 1.0):
+        some = {
+            name: np.where(
+                generator.random(len(steps)) < share, wrong, 0.5 - 0.4 * (steps > 10_000)
+            )
+            for name in ("pde_snr", "error", "loss")
+        }
+        for transition in found(steps, ratio, **some).transitions:
+            assert 0 < transition.confidence <= 1
+            assert "nan" not in transition.evidence
+
+
 def test_batches_that_agree_wholly_are_ordered() -> None:
     steps = paper_cadence(50_000)
     ratio = three_phases(steps, 150, 10_000, (30, 0.03, 5))
