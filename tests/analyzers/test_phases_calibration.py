@@ -31,7 +31,7 @@ def calibration() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def found(calibration: Any) -> dict[str, Any]:
     """A sample of traces that nothing was fitted to."""
-    runs = [calibration.judged(trace) for trace in calibration.traces(12, half=2)]
+    runs = [calibration.judged(trace) for trace in calibration.traces(10, half=2)]
     document: dict[str, Any] = calibration.document(runs)
     return document
 
@@ -43,7 +43,7 @@ def test_what_is_announced_is_right_and_little_is_missed(
     found: dict[str, Any], to: str, right: float, recall: float
 ) -> None:
     whole = found["all"][to]
-    assert whole["announced"] > 90
+    assert whole["announced"] > 75
     assert whole["right"] > right
     assert whole["recall"] > recall
     assert whole["median_factor"] < 1.2

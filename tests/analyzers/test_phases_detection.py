@@ -67,7 +67,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(**KNOWN)
 def test_known_transitions_are_found(
     first: float,
@@ -91,7 +91,7 @@ def test_known_transitions_are_found(
     assert phases.notes == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=SEEDS, share=st.floats(0, 0.05), height=st.floats(-4, 4))
 def test_spikes_do_not_matter(seed: int, share: float, height: float) -> None:
     steps = paper_cadence(100_000)
@@ -121,7 +121,7 @@ def test_a_shorter_run_has_not_reached_total_diffusion(last: int) -> None:
     assert phases.last == DIFFUSION
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     cadence=CADENCES,
     last=st.floats(2.3, 5).map(lambda x: int(10**x)),
@@ -141,7 +141,7 @@ def test_nothing_is_found_in_noise(
     assert phases.last == "fitting"
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(SEEDS, st.randoms(), st.floats(1e-6, 1e6))
 def test_neither_the_order_of_rows_nor_the_scale_of_the_loss_matters(
     seed: int, shuffler: Any, scale: float
