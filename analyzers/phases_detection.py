@@ -47,7 +47,7 @@ class Transition:
         step: of its first measurement.
         previous: step of the last measurement before.
         announced: the step from which on it was known.
-        confidence: probability that `step` is right within a factor of 2; calibrated on synthetic
+        confidence: the probability that `step` is right within a factor of 2; calibrated on synthetic
             traces, by benchmarks/phases_calibration.py.
         evidence: medians within half a decade before → since then of what it was seen in.
     """
@@ -219,7 +219,8 @@ class Change:
         }[kind]
         near = max(self.begin, self.turn - NEAR)
         parts = levels[near : self.turn], levels[self.turn : self.end]
-        return " → ".join(f"{value(float(np.nanmedian(part))):.2g}" for part in parts)
+        medians = [np.median(part[~np.isnan(part)]) for part in parts if not np.isnan(part).all()]
+        return " → ".join(f"{value(float(median)):.2g}" for median in medians)
 
 
 def _notes(evidence: Evidence, found: tuple[Transition, ...]) -> tuple[str, ...]:

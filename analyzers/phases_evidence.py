@@ -104,7 +104,8 @@ class Evidence:
         def known(values: ArrayLike | None) -> Floats:
             if values is None:
                 return np.full(len(at), np.nan)
-            return newest(np.asarray(values, float)[chosen])
+            found = np.asarray(values, float)[chosen]
+            return newest(np.where(np.isfinite(found), found, np.nan))
 
         ratios = tuple(r.clip(1e-9, 1e9) for r in (ratio[chosen], known(pde_snr)))
         return cls(
@@ -203,9 +204,9 @@ def _fall(series: Binned, begin: int, end: int) -> Floats | None:
     """The share of the median that has gone, less ½."""
     levels, _ = series.between(begin, end)
     known = levels[~np.isnan(levels)]
-    if len(known) < HELD:
+    if len(known) < HELD or (median := np.median(known)) <= 0:
         return None
-    return np.where(np.isnan(levels), 0.0, (1 - levels / np.median(known)).clip(0) - 0.5)
+    return np.where(np.isnan(levels), 0.0, (1 - levels / median).clip(0) - 0.5)
 
 
 def _between(low: float, high: float) -> float | None:

@@ -35,7 +35,7 @@ def watched(tmp_path: Path) -> Any:
 
 def growing(watched: Any, last: int) -> Iterator[int]:
     """The steps of a run with transitions at 150 and 10,000."""
-    for step in [*range(2, 301, 2), *range(400, last + 1, 200)]:
+    for step in [*range(2, 301, 2), *range(400, last + 1, 400)]:
         watched.add(step, 30 if step < 150 else 0.03 if step < 10_000 else 5)
         yield step
 

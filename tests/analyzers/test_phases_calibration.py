@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pinn.analyzers.phases_confidence import WEIGHTS, Signs
-from pinn.analyzers.phases_detection import DIFFUSION, SURE, TOTAL_DIFFUSION
+from pinn.analyzers.phases_detection import DIFFUSION, SURE, TOTAL_DIFFUSION, find_phases
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "benchmarks/results/phases_calibration.json").read_text("utf-8"))
@@ -31,7 +31,7 @@ def calibration() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def found(calibration: Any) -> dict[str, Any]:
     """A sample of traces that nothing was fitted to."""
-    runs = [calibration.judged(trace) for trace in calibration.traces(12, half=2)]
+    runs = [calibration.judged(trace) for trace in calibration.traces(10, half=2)]
     document: dict[str, Any] = calibration.document(runs)
     return document
 
@@ -43,7 +43,7 @@ def test_what_is_announced_is_right_and_little_is_missed(
     found: dict[str, Any], to: str, right: float, recall: float
 ) -> None:
     whole = found["all"][to]
-    assert whole["announced"] > 90
+    assert whole["announced"] > 75
     assert whole["right"] > right
     assert whole["recall"] > recall
     assert whole["median_factor"] < 1.2
@@ -61,6 +61,18 @@ def test_the_recorded_calibration_is_that_of_this_code(found: dict[str, Any]) ->
     assert {to: tuple(weights) for to, weights in RESULTS["weights"].items()} == WEIGHTS
     assert list(RESULTS["kinds"]) == list(found["kinds"])
     assert RESULTS["all"]["runs"] >= 2000
+
+
+def test_of_a_part_of_a_trace_what_was_announced_by_its_end_is_found(calibration: Any) -> None:
+    """Of one trace of each kind; an announcement that was taken back would be missing."""
+    for trace in calibration.traces(1, half=3):
+        steps = trace.columns["steps"]
+        whole = find_phases(**trace.columns).transitions
+        for end in np.geomspace(20, steps[-1], 12):
+            first = steps <= end
+            part = find_phases(**{name: values[first] for name, values in trace.columns.items()})
+            made = tuple(t for t in whole if t.announced <= steps[first][-1])
+            assert part.transitions == made, (trace.kind, end)
 
 
 @pytest.mark.parametrize("to", [DIFFUSION, TOTAL_DIFFUSION])
