@@ -7,12 +7,17 @@ import click
 from pinn.analyzers.adam_snr import AdamSignalToNoise
 from pinn.analyzers.compression import Compression
 from pinn.analyzers.error import Error
+from pinn.analyzers.fresh import Fresh
 from pinn.analyzers.homogeneity import Homogeneity
 from pinn.analyzers.maps import Maps
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.phases_command import phases
+from pinn.analyzers.rounding import Rounding
+from pinn.analyzers.sensitivity import Sensitivity
 from pinn.analyzers.snr import SignalToNoise
 from pinn.analyzers.spectrum import Spectrum
+from pinn.analyzers.stagnation import Stagnation
+from pinn.analyzers.symmetry import Symmetry
 from pinn.core import Analyzer, hookimpl
 
 
@@ -27,6 +32,11 @@ def pinn_analyzers() -> Sequence[type[Analyzer]]:
         Compression,
         Spectrum,
         Maps,
+        Sensitivity,
+        Stagnation,
+        Fresh,
+        Rounding,
+        Symmetry,
     ]
 
 

@@ -33,7 +33,8 @@ from pinn.engine.training.trainer import Trainer
 EARLY, EVERY, STEPS = 300, 100, 300_000
 """The papers' cadence: every 2 steps up to EARLY, then every EVERY."""
 ANALYZERS = [
-    "error", "snr", "adam-snr", "homogeneity", "phases", "compression", "spectrum", "maps"
+    "error", "snr", "adam-snr", "homogeneity", "phases", "compression", "spectrum", "sensitivity",
+    "stagnation", "fresh", "rounding", "symmetry", "maps",
 ]  # fmt: skip
 
 

@@ -160,13 +160,14 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
         "MATRIX": r"\d+\.weight",
         "LAYER": r"layer\d+",
         "Gcells": r"\d+cells",
-        "COORDINATE": "[xt]",
+        "COORDINATE": "([xt]|all)",
     }
     patterns = [re.escape(name) for name in names]
     for word, meaning in stands_for.items():
         patterns = [re.sub(word, lambda _, m=meaning: m, pattern) for pattern in patterns]
     # `needs` is met in the order in which the parts stand here
     analyzers = ["error", "snr", "adam-snr", "homogeneity", "phases", "compression", "spectrum"]
+    analyzers += ["sensitivity", "stagnation", "fresh", "rounding", "symmetry"]
     assert {*analyzers, "maps"} == {part.name for part in registry().parts("analyzer")}
     observed = [{"name": name, "every": 1} for name in analyzers] + [{"name": "maps", "at": [2]}]
     run = train(make_config({"name": "burgers"}, analyzers=observed))

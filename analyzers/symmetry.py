@@ -1,0 +1,121 @@
+"""Whether the network is odd where the solution is even."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pinn.core import Analyzer, Curves
+
+if TYPE_CHECKING:
+    from pinn.core import Box, Plot, Records, Reference, View
+
+Array = NDArray[np.float64]
+
+PREFIX = "odd_share."
+REFERENCE = "reference."
+ALL = "all"
+"""The reflection of all coordinates at once: through the middle of the domain."""
+
+
+def odd_share(values: Array, axes: tuple[int, ...]) -> float:
+    """‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² of values on a grid; x* is x with these axes reversed.
+
+    0 for an even function, 1 for an odd one; odd and even share add up to 1. NaN where u is zero or not
+    finite.
+    """
+    largest = float(np.abs(values).max())
+    if not 0 < largest < math.inf:
+        return math.nan
+    scaled = values / largest
+    odd = (scaled - np.flip(scaled, axes)) / 2
+    return float((odd**2).sum() / (scaled**2).sum())
+
+
+def mirrored(coordinate: Array, ends: tuple[float, float]) -> slice | None:
+    """The part of a coordinate's grid that reflection about the middle of its interval maps to itself.
+
+    All of it, or all but its first or last point: the grid of a period leaves out one end. None: there
+    is no such part of two points or more.
+    """
+    low, high = ends
+    for part in (slice(None), slice(1, None), slice(None, -1)):
+        kept = coordinate[part]
+        if len(kept) > 1 and np.allclose(kept, low + high - kept[::-1], 0, 1e-6 * (high - low)):
+            return part
+    return None
+
+
+@frozen
+class Symmetry(Analyzer):
+    """Odd share of the prediction and of the reference under reflections about the middle of the domain.
+
+    ‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² of the headline observable on the evaluation grid, for the reflection
+    of each coordinate that maps the grid to itself, and of all of them: 0 if even, 1 if odd.
+
+    A tanh network without biases is odd about the origin, with `normalise` about the middle of the
+    domain: where these are the same, its odd share under the reflection of all is 1, whatever its
+    weights. x² cos πx is even in x, and sin a₁πx sin a₂πy, odd in either coordinate, is even under the
+    reflection of both.
+    """
+
+    name = "symmetry"
+
+    def measure(self, view: View) -> Mapping[str, Any]:
+        reference = view.reference
+        if reference is None:
+            return {}
+        headline = next((name for name in view.prediction if name in reference.fields), None)
+        if headline is None:
+            return {}
+        own, true = (
+            np.asarray(fields[headline], float) for fields in (view.prediction, reference.fields)
+        )
+        found = {}
+        for name, (axes, part) in _reflections(reference, view.problem.domain).items():
+            found[f"{PREFIX}{name}"] = odd_share(own[part], axes)
+            found[f"{PREFIX}{REFERENCE}{name}"] = odd_share(true[part], axes)
+        return found
+
+    def figures(self, records: Records) -> Iterable[Plot]:
+        known = [n for n in records.names if n.startswith(PREFIX + REFERENCE)]
+        names = [n.removeprefix(PREFIX + REFERENCE) for n in known]
+        if not names:
+            return
+        yield Curves(
+            name="symmetry",
+            title="Is the network odd where the solution is even?",
+            quantities={
+                **{f"{PREFIX}{name}": f"network, {name}" for name in names},
+                **{f"{PREFIX}{REFERENCE}{name}": f"solution, {name}" for name in names},
+            },
+            ylabel="odd share",
+            caption="‖(u(x) − u(x*)) / 2‖² / ‖u‖², x* the reflection of a coordinate, or of all, about "
+            "the middle of the domain: 0 for an even function, 1 for an odd one. A tanh network without "
+            "biases is odd about the origin, under the reflection of all.",
+            log=False,
+            limits=(-0.02, 1.02),
+        )
+
+
+def _reflections(
+    grid: Reference, domain: Box
+) -> dict[str, tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """{coordinate or "all": the axes to reverse, the part of the grid to take}."""
+    everything = [slice(None)] * len(grid.coordinates)
+    parts = {}
+    for axis, (name, coordinate) in enumerate(grid.coordinates.items()):
+        part = mirrored(np.asarray(coordinate, float), domain.intervals[name])
+        if part is not None:
+            parts[name] = axis, part
+    found: dict[str, tuple[tuple[int, ...], tuple[slice, ...]]] = {}
+    for name, (axis, part) in parts.items():
+        found[name] = (axis,), (*everything[:axis], part, *everything[axis + 1 :])
+    if 1 < len(parts) == len(everything):
+        found[ALL] = tuple(range(len(parts))), tuple(part for _, part in parts.values())
+    return found
