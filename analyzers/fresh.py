@@ -34,12 +34,12 @@ def rms(values: Array) -> float:
 def gap(fresh: Array, trained: Array) -> tuple[float, float]:
     """rms |r|(fresh) / rms |r|(trained), and max / max: 1 if both are alike.
 
-    NaN where one is not finite, or all trained residuals are zero. The largest of n numbers grows with
-    n: give as many of each.
+    The largest of n numbers grows with n: of more fresh ones than trained ones, the first as many are
+    looked at for it. NaN where one is not finite, or all trained residuals are zero.
     """
     if not (np.isfinite(fresh).all() and np.isfinite(trained).all() and trained.any()):
         return math.nan, math.nan
-    return rms(fresh) / rms(trained), float(fresh.max()) / float(trained.max())
+    return rms(fresh) / rms(trained), float(fresh[: len(trained)].max()) / float(trained.max())
 
 
 def tail(sizes: Array) -> float:
@@ -76,8 +76,8 @@ class Fresh(Analyzer):
     `residual_gap` = rms |r|(fresh) / rms |r|(trained), `.max` the same of the largest, with |r_i| =
     √(Σ_k r_ki²) over the equations: 1 where the trained points stand for the domain, far above where
     they are too few for the solution and are learnt by heart. Fresh points are drawn uniformly in the
-    box at every measurement, as many as there are trained ones, evenly spaced in their order, to hold
-    them against. A sampler that puts points where residuals are large makes the gap smaller than 1.
+    box at every measurement; the trained ones are evenly spaced in their order. A sampler that puts
+    points where residuals are large makes the gap smaller than 1.
 
     `residual_tail` is the share of Σ r² that the largest 1 % of all trained points hold, 0.01 if all are
     alike; `residual_kurtosis` that of r at all trained points, 3 if normal, the mean over the equations.
@@ -94,7 +94,7 @@ class Fresh(Analyzer):
         residuals = view.residuals.double()
         sizes = np.asarray(residuals.norm(dim=0).cpu())
         chosen = evenly_spaced(view.points.interior, self.points).cpu().numpy()
-        new = np.asarray(self._at_fresh_points(view, len(chosen)).double().norm(dim=0).cpu())
+        new = np.asarray(self._at_fresh_points(view).double().norm(dim=0).cpu())
         average, largest = gap(new, sizes[chosen])
         return {
             "residual_gap": average,
@@ -103,14 +103,14 @@ class Fresh(Analyzer):
             "residual_kurtosis": float(np.mean([kurtosis(r) for r in residuals.cpu().numpy()])),
         }
 
-    def _at_fresh_points(self, view: View, count: int) -> Tensor:
-        """(equations, count)"""
+    def _at_fresh_points(self, view: View) -> Tensor:
+        """(equations, `points`)"""
         domain = view.problem.domain
         lower, upper = (
             torch.tensor(ends, dtype=torch.float64) for ends in (domain.lower, domain.upper)
         )
         stream = view.generator(self.name)
-        unit = torch.rand(count, len(lower), generator=stream, dtype=torch.float64)
+        unit = torch.rand(self.points, len(lower), generator=stream, dtype=torch.float64)
         points = (lower + (upper - lower) * unit).to(view.points.interior)
         # A loop that is watched knows the residuals at the module's own parameters only.
         own = tuple(view.module.get_parameter(name) for name in view.parameters)

@@ -72,6 +72,7 @@ def test_closed_forms() -> None:
     assert kurtosis(normal) == pytest.approx(3, abs=0.1)
     assert tail(np.abs(normal)) == pytest.approx(0.0845, abs=0.002)
     assert gap(np.array([3.0, 4.0]), np.array([1.0, 0.0])) == pytest.approx((5, 4))
+    assert gap(np.array([3.0, 4.0]), np.array([1.0])) == pytest.approx((math.sqrt(12.5), 3))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -118,7 +119,7 @@ def test_points_that_were_learnt_by_heart() -> None:
     assert found["residual_gap.max"] == pytest.approx(100, rel=0.01)
     assert found["residual_tail"] == pytest.approx(0.01)
     (points,) = seen.asked
-    assert points.shape == (1500, 1)
+    assert points.shape == (2048, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -149,11 +150,11 @@ def test_the_analyzer_against_the_definition(
     r = case.residuals(case.points.interior).detach().numpy()
     sizes, kept = np.sqrt((r**2).sum(0)), min(wanted, count)
     chosen = sizes[[i * count // kept for i in range(kept)]]
-    unit = torch.rand(kept, 2, generator=view.generator("fresh"), dtype=torch.float64)
+    unit = torch.rand(wanted, 2, generator=view.generator("fresh"), dtype=torch.float64)
     places = torch.stack([2 * unit[:, 0] - 1, 2 * unit[:, 1]], 1)
     new = np.sqrt((case.residuals(places).detach().numpy() ** 2).sum(0))
     assert found["residual_gap"] == pytest.approx(math.sqrt((new**2).mean() / (chosen**2).mean()))
-    assert found["residual_gap.max"] == pytest.approx(new.max() / chosen.max())
+    assert found["residual_gap.max"] == pytest.approx(new[:kept].max() / chosen.max())
     assert found["residual_tail"] == pytest.approx((sizes**2).max() / (sizes**2).sum())
     each = np.mean([kurtosis(row) for row in r])
     assert found["residual_kurtosis"] == pytest.approx(each, nan_ok=True)
@@ -167,7 +168,7 @@ def test_residuals_that_are_not_finite_or_zero() -> None:
 
 @pytest.mark.usefixtures("without_results")
 @pytest.mark.parametrize(
-    ("interior", "steps", "least", "most"), [(4, 300, 10, 1e9), (400, 20, 0.5, 2)]
+    ("interior", "steps", "least", "most"), [(4, 300, 5, 1e9), (400, 20, 0.5, 2)]
 )
 def test_few_points_are_told_from_enough(
     make_config: MakeConfig, interior: int, steps: int, least: float, most: float
