@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
+from pinn.analyzers.evenly_spaced import evenly_spaced
+from pinn.analyzers.spectrum_jacobian import ResidualFunction, jacobian
 from pinn.analyzers.spectrum_lanczos import EPS, Array, Product, estimate
 from pinn.core import Analyzer, Curves, Drawing, Plot, Schedule, at_least, option, ordered_colour
 from pinn.core.lazy import torch
@@ -19,33 +21,11 @@ if TYPE_CHECKING:
 
     from pinn.core import Records, View
 
-ResidualFunction = Callable[["tuple[Tensor, ...]", "Tensor"], "Tensor"]
-
 SOURCE = (
     "Jacot, Gabriel & Hongler, NeurIPS 2018; Wang, Yu & Perdikaris, J. Comput. Phys. 449, 2022; "
     "effective rank: Roy & Vetterli, EUSIPCO 2007."
 )
-PIECE = 2**24  # numbers of a Jacobian that are computed at once
 POINTS = 4096  # points that a product with a vector takes at once
-
-
-def jacobian(
-    residual_function: ResidualFunction, parameters: Sequence[Tensor], points: Tensor
-) -> Iterator[list[Tensor]]:
-    """J = ∂r/∂θ, some points at a time: (rows, numel), one tensor a parameter.
-
-    Rows are points, and for each point its equations. As many points at a time as PIECE allows.
-    """
-    own = tuple(parameters)
-
-    def of_point(point: Tensor) -> Any:
-        return torch.func.jacrev(lambda p: residual_function(p, point[None])[:, 0])(own)
-
-    equations = len(residual_function(own, points[:1]))
-    size = equations * sum(p.numel() for p in own)
-    for piece in points.split(max(PIECE // size, 1)):
-        found = torch.func.vmap(of_point)(piece)
-        yield [j.detach().reshape(-1, p.numel()) for j, p in zip(found, own, strict=True)]
 
 
 def kernel(
@@ -110,6 +90,39 @@ def effective_rank(eigenvalues: Array, multiplicities: Array | None = None) -> f
     return max(min(rank, float(counts.sum())), 1.0)
 
 
+def interdependence(kernel: Array, equations: int = 1) -> dict[str, float]:
+    """How far samples depend on each other: to first order a step along ∇r_j changes r_i by K_ij.
+
+    - ntk.off_diagonal: Σ_{i≠j} |K_ij| / Σ_ij |K_ij|, i and j points: the share of K that belongs to
+      different ones. 0 if their gradients are orthogonal, 1 − 1/n if all n are the same. It grows with
+      n: gradients of one length with mean |cosine| c have (n − 1) c / (1 + (n − 1) c).
+    - ntk.cosine: mean of |K_ij| / √(K_ii K_jj) over pairs of different points, between 0 and 1, whatever
+      the scale of each row: √(2 / (π p)) for random gradients in p parameters, 0.003 at p = 83,000. Rows
+      without a gradient are left out.
+
+    NaN where K is not finite or zero, and of a single point.
+
+    Args:
+        kernel: K = J Jᵀ, (rows, rows); rows are points, and for each point its equations.
+        equations: per point. Pairs of equations at one point do not count as different points.
+
+    Anagnostopoulos et al., arXiv 2403.18494, for the interdependence of samples through the PDE; the
+    mean cosine is the stiffness of Fort et al., arXiv 1901.09491, without its sign, which is that of r.
+    """
+    sizes, scale = np.abs(kernel), float(np.abs(kernel).max())
+    point = np.arange(len(kernel)) // equations
+    different = point[:, None] != point
+    if not (different.any() and 0 < scale < math.inf):
+        return {"ntk.off_diagonal": math.nan, "ntk.cosine": math.nan}
+    lengths = np.sqrt(np.diag(sizes))
+    pairs = different & np.outer(lengths > 0, lengths > 0)
+    cosines = (sizes[pairs] / np.outer(lengths, lengths)[pairs]).clip(max=1)
+    return {
+        "ntk.off_diagonal": float((sizes[different] / scale).sum() / (sizes / scale).sum()),
+        "ntk.cosine": float(cosines.mean()) if pairs.any() else math.nan,
+    }
+
+
 def eigenvalue_measures(
     values: Array, multiplicities: Array, trace: float, resolution: float
 ) -> dict[str, float]:
@@ -144,7 +157,7 @@ class Spectrum(Analyzer):
 
     Rows of J are the unweighted residuals of all equations at evenly spaced interior points, columns
     all parameters; the conditions are left out. `ntk.eigenvalues` holds the eigenvalues, descending.
-    How far samples depend on each other is what K has off its diagonal, where all of K is known.
+    What K has off its diagonal, where all of K is known, says how far samples depend on each other.
 
     Up to `exact` rows from all of K, with memory for J, rows x parameters. In gradients of the loss over
     the chosen points, a network of 6 x 128 on a CPU costs 40 at 256 rows, 150 at 1024. Above, by Lanczos
@@ -165,14 +178,14 @@ class Spectrum(Analyzer):
 
     def measure(self, view: View) -> Mapping[str, Any]:
         parameters, interior = tuple(view.parameters.values()), view.points.interior
-        count = min(self.points or len(interior), len(interior))
-        points = interior[torch.arange(count, device=interior.device) * len(interior) // count]
-        rows = count * len(view.residual_function(parameters, points[:1]))
+        points = interior[evenly_spaced(interior, self.points)]
+        equations = len(view.residual_function(parameters, points[:1]))
+        rows = equations * len(points)
         number = torch.finfo(points.dtype)
         network = view.residual_function, parameters, points
         if rows <= self.exact:
             # The rounding of J, δ, moves its singular values by δ, so their squares from 0 by δ².
-            return _exact(kernel(*network), max(rows * EPS, number.eps**2))
+            return _exact(kernel(*network), equations, max(rows * EPS, number.eps**2))
         trace = kernel_trace(*network)
         if not trace * math.sqrt(rows) < number.max:  # NaN, or products that overflow
             return _unknown(self.steps)
@@ -210,19 +223,6 @@ class Spectrum(Analyzer):
             f"be told from 0. {SOURCE}",
         )
         yield Curves(
-            name="ntk-interdependence",
-            title="How far samples depend on each other",
-            quantities={
-                "ntk.off_diagonal": "off the diagonal, Σ |K|",
-                "ntk.cosine": "mean |cosine| of two samples",
-            },
-            ylabel="share, cosine",
-            caption="Share of Σ |K_ij| that belongs to two samples, and the mean |cosine| of their "
-            "gradients: a step for one changes the other by K_ij.",
-            log=False,
-            limits=(0, 1.02),
-        )
-        yield Curves(
             name="ntk-largest",
             title="Largest eigenvalue and trace of the tangent kernel",
             quantities={"ntk.largest": "largest eigenvalue", "ntk.trace": "trace"},
@@ -239,35 +239,32 @@ class Spectrum(Analyzer):
                 caption="Infinite, and left out, where the smallest eigenvalue cannot be told from 0. "
                 + SOURCE,
             )
+        if any(row.get("ntk.cosine") is not None for row in records.rows):
+            yield Curves(
+                name="ntk-interdependence",
+                title="How far samples depend on each other",
+                quantities={
+                    "ntk.cosine": "mean |cosine| of two gradients",
+                    "ntk.off_diagonal": "share of Σ |K| off the diagonal",
+                },
+                ylabel="cosine, share",
+                caption="A step along the gradient of one residual changes another by K_ij. Mean of "
+                "|K_ij| / √(K_ii K_jj) over pairs of points: 1 if all are one sample, next to 0 for "
+                "random gradients; and Σ_{i≠j} |K_ij| / Σ_ij |K_ij|, which is near 1 for many points "
+                "already where the cosine is small. Anagnostopoulos et al., arXiv 2403.18494; Fort et "
+                "al., arXiv 1901.09491.",
+                log=False,
+                limits=(0, 1.02),
+            )
 
 
-def _exact(kernel: Array, resolution: float) -> dict[str, Any]:
+def _exact(kernel: Array, equations: int, resolution: float) -> dict[str, Any]:
+    shared = interdependence(kernel, equations)
     if not np.isfinite(kernel).all():
-        return _unknown(len(kernel))
+        return _unknown(len(kernel)) | shared
     values = np.linalg.eigvalsh(kernel)[::-1].astype(np.float64)
-    numbers = interdependence(kernel)
-    numbers |= eigenvalue_measures(
-        values, np.ones_like(values), float(np.trace(kernel)), resolution
-    )
-    return {**numbers, "ntk.eigenvalues": values}
-
-
-def interdependence(kernel: Array) -> dict[str, float]:
-    """How far samples depend on each other: a step for one changes another by K_ij.
-
-    `ntk.off_diagonal` = Σ_{i≠j} |K_ij| / Σ_ij |K_ij|, 0 if all are independent, 1 − 1/n if all are one;
-    `ntk.cosine` = mean over pairs of |K_ij| / √(K_ii K_jj), samples without a gradient left out. NaN of
-    fewer than two.
-    """
-    sizes = np.abs(kernel)
-    total, own = float(sizes.sum()), np.diag(sizes)
-    lengths = np.sqrt(own[own > 0])
-    pairs = len(lengths) * (len(lengths) - 1)
-    cosines = sizes[np.ix_(own > 0, own > 0)] / np.outer(lengths, lengths)
-    return {
-        "ntk.off_diagonal": 1 - float(own.sum()) / total if total else math.nan,
-        "ntk.cosine": (float(cosines.sum()) - len(lengths)) / pairs if pairs else math.nan,
-    }
+    numbers = eigenvalue_measures(values, np.ones_like(values), float(np.trace(kernel)), resolution)
+    return {**numbers, "ntk.eigenvalues": values, **shared}
 
 
 def _unknown(count: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Odd and even: whether a network has the symmetries of the solution, or others."""
+"""Whether the network is odd where the solution is even."""
 
 from __future__ import annotations
 
@@ -14,39 +14,57 @@ from pinn.analyzers.recent import lately
 from pinn.core import Analyzer, Conclusion, Curves
 
 if TYPE_CHECKING:
-    from pinn.core import Plot, Records, View
+    from pinn.core import Box, Plot, Records, Reference, View
 
 Array = NDArray[np.float64]
 
-SHARE, OF_REFERENCE = "odd_share", "odd_share.reference"
+PREFIX = "odd_share."
+REFERENCE = "reference."
 ALL = "all"
-"""The reflection of all coordinates at once, about the middle of the domain."""
+EVEN = 0.1
+"""An odd share below which a function counts as even, and one minus it as odd."""
+"""The reflection of all coordinates at once: through the middle of the domain."""
 
 
 def odd_share(values: Array, axes: tuple[int, ...]) -> float:
-    """‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² for the reflection x* of these axes about their middle.
+    """‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² of values on a grid; x* is x with these axes reversed.
 
-    0 for an even function, 1 for an odd one; the even share is the rest. NaN of zero.
+    0 for an even function, 1 for an odd one; odd and even share add up to 1. NaN where u is zero or not
+    finite.
     """
     largest = float(np.abs(values).max())
-    if not largest or not math.isfinite(largest):
+    if not 0 < largest < math.inf:
         return math.nan
     scaled = values / largest
-    return float(np.sum(((scaled - np.flip(scaled, axes)) / 2) ** 2) / np.sum(scaled**2))
+    odd = (scaled - np.flip(scaled, axes)) / 2
+    return float((odd**2).sum() / (scaled**2).sum())
 
 
-def mirrored(coordinate: Array) -> bool:
-    """Whether the reflection about the middle maps these grid points onto themselves."""
-    return bool(np.allclose(coordinate, (coordinate[0] + coordinate[-1]) - coordinate[::-1]))
+def mirrored(coordinate: Array, ends: tuple[float, float]) -> slice | None:
+    """The part of a coordinate's grid that reflection about the middle of its interval maps to itself.
+
+    All of it, or all but its first or last point: the grid of a period leaves out one end. None: there
+    is no such part of two points or more.
+    """
+    low, high = ends
+    for part in (slice(None), slice(1, None), slice(None, -1)):
+        kept = coordinate[part]
+        if len(kept) > 1 and np.allclose(kept, low + high - kept[::-1], 0, 1e-6 * (high - low)):
+            return part
+    return None
 
 
 @frozen
 class Symmetry(Analyzer):
-    """Odd share of prediction and reference under reflections about the middle of the domain.
+    """Odd share of the prediction and of the reference under reflections about the middle of the domain.
 
-    ‖(u(x) − u(−x)) / 2‖₂² / ‖u‖₂² of the headline observable: of each coordinate whose grid is
-    symmetric, and of all at once. A tanh network with zero biases is odd under the reflection of all
-    about the origin; where the solution is even, it has to unlearn that first.
+    ‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² of the headline observable on the evaluation grid, for the reflection
+    of each coordinate that maps the grid to itself, and of all of them: 0 if even, 1 if odd.
+
+    A tanh network without biases is odd about the origin, with `normalise` about the middle of the
+    domain: where these are the same, its odd share under the reflection of all is 1, whatever its
+    weights. x² cos πx is even in x, and sin a₁πx sin a₂πy, odd in either coordinate, is even under the
+    reflection of both.
     """
 
     name = "symmetry"
@@ -55,51 +73,43 @@ class Symmetry(Analyzer):
         reference = view.reference
         if reference is None:
             return {}
-        headline = next((n for n in view.prediction if n in reference.fields), None)
+        headline = next((name for name in view.prediction if name in reference.fields), None)
         if headline is None:
             return {}
-        predicted = np.asarray(view.prediction[headline], float)
-        true = np.asarray(reference.fields[headline], float)
+        own, true = (
+            np.asarray(fields[headline], float) for fields in (view.prediction, reference.fields)
+        )
         found = {}
-        for name, axes in self._reflections(reference.coordinates).items():
-            found[f"{SHARE}.{name}"] = odd_share(predicted, axes)
-            found[f"{OF_REFERENCE}.{name}"] = odd_share(true, axes)
-        return found
-
-    @staticmethod
-    def _reflections(coordinates: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-        found: dict[str, tuple[int, ...]] = {
-            n: (i,) for i, (n, axis) in enumerate(coordinates.items()) if mirrored(axis)
-        }
-        if 1 < len(found) == len(coordinates):
-            found[ALL] = tuple(range(len(coordinates)))
+        for name, (axes, part) in _reflections(reference, view.problem.domain).items():
+            found[f"{PREFIX}{name}"] = odd_share(own[part], axes)
+            found[f"{PREFIX}{REFERENCE}{name}"] = odd_share(true[part], axes)
         return found
 
     def figures(self, records: Records) -> Iterable[Plot]:
-        shown = {n: n.removeprefix(f"{SHARE}.") for n in records.names if n.startswith(f"{SHARE}.")}
+        known = [n for n in records.names if n.startswith(PREFIX + REFERENCE)]
+        names = [n.removeprefix(PREFIX + REFERENCE) for n in known]
+        if not names:
+            return
         yield Curves(
             name="symmetry",
-            title="Is the network odd or even where the solution is?",
+            title="Is the network odd where the solution is even?",
             quantities={
-                name: label.replace("reference.", "solution, ") for name, label in shown.items()
+                **{f"{PREFIX}{name}": f"network, {name}" for name in names},
+                **{f"{PREFIX}{REFERENCE}{name}": f"solution, {name}" for name in names},
             },
             ylabel="odd share",
-            caption="Share of ‖u‖² that changes its sign under the reflection of a coordinate about the "
-            "middle of the domain: 0 for an even function, 1 for an odd one.",
+            caption="‖(u(x) − u(x*)) / 2‖² / ‖u‖², x* the reflection of a coordinate, or of all, about "
+            "the middle of the domain: 0 for an even function, 1 for an odd one. A tanh network without "
+            "biases is odd about the origin, under the reflection of all.",
             log=False,
             limits=(-0.02, 1.02),
         )
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:
-        for name in records.names:
-            reflection = name.removeprefix(f"{OF_REFERENCE}.")
-            true, own = records.last(name), lately(records, f"{SHARE}.{reflection}")
-            if (
-                reflection != name
-                and true is not None
-                and own is not None
-                and true < 0.1 < 0.9 < own
-            ):
+        for name in (n for n in records.names if n.startswith(PREFIX + REFERENCE)):
+            reflection = name.removeprefix(PREFIX + REFERENCE)
+            true, own = records.last(name), lately(records, f"{PREFIX}{reflection}")
+            if true is not None and own is not None and true < EVEN and own > 1 - EVEN:
                 what = "all coordinates" if reflection == ALL else reflection
                 yield Conclusion(
                     f"The solution is even under the reflection of {what}, and the network is odd (odd "
@@ -107,3 +117,21 @@ class Symmetry(Analyzer):
                     'biases that break the symmetry: [network] bias = "uniform"',
                     "a tanh network without biases is odd",
                 )
+
+
+def _reflections(
+    grid: Reference, domain: Box
+) -> dict[str, tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """{coordinate or "all": the axes to reverse, the part of the grid to take}."""
+    everything = [slice(None)] * len(grid.coordinates)
+    parts = {}
+    for axis, (name, coordinate) in enumerate(grid.coordinates.items()):
+        part = mirrored(np.asarray(coordinate, float), domain.intervals[name])
+        if part is not None:
+            parts[name] = axis, part
+    found: dict[str, tuple[tuple[int, ...], tuple[slice, ...]]] = {}
+    for name, (axis, part) in parts.items():
+        found[name] = (axis,), (*everything[:axis], part, *everything[axis + 1 :])
+    if 1 < len(parts) == len(everything):
+        found[ALL] = tuple(range(len(parts))), tuple(part for _, part in parts.values())
+    return found

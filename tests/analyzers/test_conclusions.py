@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import frozen
 from hypothesis import given, strategies as st
 
 from pinn.analyzers.balance import Balance
@@ -15,7 +16,8 @@ from pinn.analyzers.compression import Compression
 from pinn.analyzers.error import Error
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.recent import fall, lately
-from pinn.core import Analyzer, Conclusion, Records
+from pinn.analyzers.rounding import Rounding
+from pinn.core import Analyzer, Box, Conclusion, Problem, Records
 from pinn.engine import Config, train
 
 MakeConfig = Callable[..., Config]
@@ -173,6 +175,61 @@ def test_what_changes_in_the_layers_at_the_transition_is_told() -> None:
     )
     assert found.advice == ""
     assert concluded(Compression(), recorded(saturation__layer1=10.0)) == []
+
+
+def test_points_that_are_learnt_by_heart_are_told(make_config: MakeConfig) -> None:
+    """Four points, and far more parameters."""
+    found, *_ = of_run(
+        make_config,
+        {"name": "fresh", "points": 256, "every": 20},
+        steps=400,
+        lr=2e-2,
+        problem={"name": "helmholtz", "a1": 3, "a2": 3, "hard": True},
+        network={"width": 16, "depth": 2},
+        points={"interior": 4},
+    )
+    assert "the points are too few" in found.finding
+
+
+def test_enough_points_are_no_matter(make_config: MakeConfig) -> None:
+    assert of_run(make_config, {"name": "fresh", "points": 256}, steps=20) == []
+
+
+@frozen
+class Cancelling(Problem):
+    """u² = 1, written so that single precision knows u² to a hundredth only."""
+
+    name = "cancelling"
+    fields = ("u",)
+    domain = Box(x=(0, 1))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"one": (q.u**2 + 1e5) - 100_001}
+
+
+def test_the_floor_of_single_precision_is_told(
+    make_config: MakeConfig, offer: Callable[..., None], tmp_path: Path
+) -> None:
+    offer(Cancelling)
+    tables = {"problem": {"name": "cancelling"}, "steps": 300, "lr": 1e-2}
+    (found,) = of_run(make_config, {"name": "rounding", "every": 10}, **tables)
+    assert found.advice == '[run] precision = "float64"'
+    records = Records(tmp_path / "run" / "metrics.jsonl")
+    records.rows[:] = [row for row in records.rows if row["step"] <= 40]  # before the floor
+    assert concluded(Rounding(), records) == []
+
+
+@pytest.mark.parametrize("bias", ["zero", "uniform"])
+def test_an_odd_network_for_an_even_solution_is_told(make_config: MakeConfig, bias: str) -> None:
+    tables = {"network": {"bias": bias}, "steps": 8, "lr": 1e-9}
+    found = of_run(make_config, {"name": "symmetry"}, **tables)
+    if bias == "uniform":
+        assert found == []
+        return
+    assert (
+        "even under the reflection of all coordinates, and the network is odd" in found[0].finding
+    )
+    assert 'bias = "uniform"' in found[0].advice
 
 
 def test_numbers_that_are_missing_are_left_out() -> None:

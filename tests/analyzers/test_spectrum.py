@@ -15,11 +15,12 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinn.analyzers import spectrum
+from pinn.analyzers import spectrum, spectrum_jacobian
 from pinn.analyzers.spectrum import (
     Spectrum,
     effective_rank,
     eigenvalue_measures,
+    interdependence,
     kernel,
     kernel_product,
     kernel_trace,
@@ -109,7 +110,7 @@ def test_pieces_do_not_matter(make_case: MakeCase, monkeypatch: pytest.MonkeyPat
     network = case.objective(Vanilla()).interior_residuals, case.parameters, case.points.interior
     vector = np.random.default_rng(0).standard_normal(26)
     whole = kernel(*network), kernel_trace(*network), kernel_product(*network)(vector)
-    monkeypatch.setattr(spectrum, "PIECE", 500)
+    monkeypatch.setattr(spectrum_jacobian, "PIECE", 500)
     monkeypatch.setattr(spectrum, "POINTS", 5)
     pieces = kernel(*network), kernel_trace(*network), kernel_product(*network)(vector)
     for one, other in zip(whole, pieces, strict=True):
@@ -254,6 +255,82 @@ def test_products_that_would_overflow_are_not_measured() -> None:
     assert math.isnan(found["ntk.largest"])
     exact = Spectrum().measure(linear_view(1e19 * np.eye(9), dtype=torch.float32))
     assert exact["ntk.largest"] == pytest.approx(1e38)
+
+
+# --- interdependence
+
+
+def naive_interdependence(matrix: Array, equations: int) -> dict[str, float]:
+    """Of the kernel of J, point by point."""
+    rows = [(row // equations, j) for row, j in enumerate(matrix)]
+    shared = math.fsum(abs(a @ b) for i, a in rows for k, b in rows if i != k)
+    cosines = [
+        abs(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b))
+        for i, a in rows for k, b in rows if i != k and a.any() and b.any()
+    ]  # fmt: skip
+    return {
+        "ntk.off_diagonal": shared / math.fsum(abs(a @ b) for _, a in rows for _, b in rows),
+        "ntk.cosine": math.fsum(cosines) / len(cosines),
+    }
+
+
+@given(st.integers(0, 100), st.integers(2, 5), st.integers(1, 3), st.floats(1e-150, 1e140))
+def test_interdependence_against_a_naive_loop(
+    seed: int, points: int, equations: int, scale: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    matrix = generator.standard_normal((points * equations, 4))
+    found = interdependence(matrix @ matrix.T, equations)
+    assert found == pytest.approx(naive_interdependence(matrix, equations))
+    assert all(0 <= value <= 1 for value in found.values())
+    assert interdependence(scale * (matrix @ matrix.T), equations) == pytest.approx(found)
+    lengths = generator.uniform(0.1, 10, len(matrix))[:, None]
+    scaled = interdependence((lengths * matrix) @ (lengths * matrix).T, equations)
+    assert scaled["ntk.cosine"] == pytest.approx(found["ntk.cosine"])
+    blank = np.zeros((equations, 4))  # a point that no parameter moves
+    more = np.vstack([matrix, blank])
+    assert interdependence(more @ more.T, equations) == pytest.approx(found)
+
+
+@given(st.integers(2, 12), st.integers(1, 3))
+def test_interdependence_of_independent_and_of_equal_points(count: int, equations: int) -> None:
+    rows = count * equations
+    # The equations of a point may be as alike as they please.
+    apart = np.kron(np.eye(count), np.ones((equations, equations)))
+    assert interdependence(apart, equations) == {"ntk.off_diagonal": 0, "ntk.cosine": 0}
+    together = interdependence(np.ones((rows, rows)), equations)
+    assert together["ntk.off_diagonal"] == pytest.approx(1 - 1 / count)
+    assert together["ntk.cosine"] == pytest.approx(1)
+
+
+def test_random_gradients_are_as_independent_as_the_docstring_says() -> None:
+    p, n = 2000, 60
+    matrix = np.random.default_rng(0).standard_normal((n, p))
+    found = interdependence(matrix @ matrix.T)
+    chance = math.sqrt(2 / (math.pi * p))
+    assert found["ntk.cosine"] == pytest.approx(chance, rel=0.05)
+    share = (n - 1) * chance / (1 + (n - 1) * chance)
+    assert found["ntk.off_diagonal"] == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kernel_", "equations"),
+    [(np.zeros((3, 3)), 1), (np.full((3, 3), math.nan), 1), (np.ones((2, 2)), 2)],
+)
+def test_interdependence_of_nothing(kernel_: Array, equations: int) -> None:
+    assert all(map(math.isnan, interdependence(kernel_, equations).values()))
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=2)
+def test_the_analyzer_knows_which_rows_are_of_one_point(make_case: MakeCase, seed: int) -> None:
+    case = make_case(seed, 6)
+    found = Spectrum().measure(view_of_case(case))
+    rows = brute_force(case, case.points.interior)
+    by_point = rows[np.arange(12).reshape(2, 6).T.ravel()]
+    for name, value in naive_interdependence(by_point, 2).items():
+        assert found[name] == pytest.approx(value)
+    assert "ntk.cosine" not in Spectrum(exact=0).measure(view_of_case(case))
 
 
 # --- effective rank
@@ -457,7 +534,7 @@ def test_figures(tmp_path: Path, rows: int, exact: int) -> None:
 
 def test_the_condition_number_is_drawn_where_it_is_finite(tmp_path: Path) -> None:
     plots = [plot.name for plot in Spectrum().figures(recorded(tmp_path, 2))]
-    assert plots[-1] == "ntk-condition"
+    assert "ntk-condition" in plots
     singular = Records(tmp_path / "singular.jsonl")
     singular.append(1, Spectrum().measure(linear_view(np.ones((4, 3)))))
     assert singular.last("ntk.condition_number") is None

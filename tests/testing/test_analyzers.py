@@ -98,7 +98,7 @@ def test_sound_analyzers_pass() -> None:
 def test_what_it_needs_is_put_before_it() -> None:
     with offered(Largest):
         check_analyzer(Halved)
-    fails(Halved, "it needs 'largest', which is no other analyzer", "pinn.core.offered")
+    fails(Halved, "it needs 'largest'.*, which is no other analyzer", "pinn.core.offered")
 
 
 # it observes and no more
@@ -171,6 +171,19 @@ def test_residuals_that_follow_overwrites() -> None:
         return memory + residuals.abs_().sum(0)
 
     fails(wrong(Following, follow=follow), "follow writes into the residuals, which training uses")
+
+
+def test_a_memory_that_learns_the_number_of_equations_at_the_first_step() -> None:
+    start: Any = lambda self, points: points.new_empty(0, len(points))  # noqa: E731
+    follow: Any = lambda self, memory, residuals: residuals.clone()  # noqa: E731
+    check_analyzer(wrong(Following, start=start, follow=follow))
+
+
+def test_a_memory_that_grows_from_step_to_step() -> None:
+    def follow(self: Any, memory: Tensor, residuals: Tensor) -> Tensor:
+        return torch.cat([memory, residuals.abs().sum(0)])
+
+    fails(wrong(Following, follow=follow), r"shape \(21,\) for one of \(14,\): it must not grow")
 
 
 def test_a_memory_on_a_fixed_device() -> None:
