@@ -102,6 +102,8 @@ def recorded(folder: Path) -> list[Evidence]:
         ratio = mean[1] / std[1]
         series["snr"] = mean[0], ratio
         series["gradient_order"] = mean[0], ratio / np.hypot(1, ratio)
+        mean, rms = (series[f"weight_cell_{moment}"] for moment in ("mean", "rms"))
+        series["residual_order"] = mean[0], mean[1] / rms[1]
         set_up = path.stem.replace("_", "-")
         found.append(Evidence(set_up, 0, "", series, "", 0.0))
     return found

@@ -16,10 +16,11 @@ from benchmarks.reproduction.plan import PROBLEMS, WEIGHTINGS
 COLOURS = {"vanilla": "#0072B2", "rba": "#D55E00"}  # Okabe & Ito 2008, for colour-blind readers
 LABELS = {"vanilla": "vanilla", "rba": "RBA"}
 PANELS = {
-    "rel_l2": "relative L2 error",
-    "gradient_order": "gradient order φ_g",
-    "residual_order.rba.10cells": "residual order φ_r",
+    "relative L2 error": ("rel_l2",),
+    "gradient order φ_g": ("gradient_order",),
+    "residual order": ("residual_order.rba.neighbours", "residual_order"),
 }
+"""What is drawn: the first of these quantities that was recorded."""
 SMOOTH = 9
 """Measurements of the running median of φ_g, which is spiky."""
 TITLES = {
@@ -30,14 +31,14 @@ TITLES = {
 }
 
 
-def draw_all(runs: Sequence[Facts], folder: Path) -> dict[str, str]:
+def draw_all(runs: Sequence[Facts], folder: Path, prefix: str) -> dict[str, str]:
     """{problem: name of the figure}, of the problems that have runs."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for problem in PROBLEMS:
         own = [facts for facts in runs if facts.evidence.problem == problem]
         if own:
-            found[problem] = f"{problem}.png"
+            found[problem] = f"{prefix}-{problem}.png"
             draw(folder / found[problem], problem, own)
     return found
 
@@ -48,10 +49,11 @@ def draw(path: Path, problem: str, runs: Sequence[Facts]) -> None:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(3.4, 4.8), layout="constrained")
         axes: Sequence[Axes] = figure.subplots(len(PANELS), sharex=True)
-        for axis, (quantity, label) in zip(axes, PANELS.items(), strict=True):
+        for axis, (label, quantities) in zip(axes, PANELS.items(), strict=True):
             for facts in runs:
-                steps, values = facts.series(quantity)
-                if quantity == "gradient_order":
+                series = (facts.series(quantity) for quantity in quantities)
+                steps, values = next(filter(lambda pair: len(pair[0]), series), facts.series(""))
+                if quantities == ("gradient_order",):
                     steps, values = running_median(steps, values)
                 axis.semilogx(
                     steps, values, color=COLOURS[facts.evidence.weighting], linewidth=0.9, alpha=0.8

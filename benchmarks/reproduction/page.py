@@ -31,12 +31,16 @@ def write_page(folder: Path) -> Path:
     """Write the page and its figures into `folder`, from all that is kept."""
     scales = {name: [Facts(e) for e in all_kept(scale)] for name, scale in SCALES.items()}
     whole = {name: [f for f in runs if not f.evidence.variant] for name, runs in scales.items()}
-    of_authors, rows_of_authors = of_recorded_runs()
+    of_authors, rows_of_authors = of_recorded_runs(folder / "reproduction")
     verdicts = {"recorded": of_authors}
     verdicts |= {
         name: [judge(finding, runs) for finding in FINDINGS] for name, runs in whole.items() if runs
     }
-    figures = draw_all(whole["laptop"], folder / "reproduction")
+    draw_all(whole["laptop"], folder / "reproduction", "laptop")
+    figures = {
+        scale: [f"{scale}-{p}.png" for p in PROBLEMS if _has_figure(folder, scale, p)]
+        for scale in ("recorded", "laptop")
+    }
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -61,10 +65,15 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def of_recorded_runs() -> tuple[list[Verdict], list[SetUpRow]]:
+def _has_figure(folder: Path, scale: str, problem: str) -> bool:
+    return (folder / "reproduction" / f"{scale}-{problem}.png").exists()
+
+
+def of_recorded_runs(figures: Path) -> tuple[list[Verdict], list[SetUpRow]]:
     """Of the authors' own runs; what was said last where they are not at hand."""
     if TRACES.exists():
         runs = [Facts(evidence) for evidence in recorded(TRACES)]
+        draw_all(runs, figures, "recorded")
         document = {
             "verdicts": [asdict(judge(finding, runs)) for finding in FINDINGS],
             "rows": [asdict(row) for row in set_up_rows(runs)],

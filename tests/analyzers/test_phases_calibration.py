@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,11 @@ EMPTY = ("only fitting", "only noise")
 
 
 @pytest.fixture(scope="module")
-def calibration() -> Iterator[Any]:
-    """The program, from the folder that `python -m benchmarks.…` is run in."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        from benchmarks import phases_calibration
+def calibration() -> Any:
+    """The program that calibrates."""
+    from benchmarks import phases_calibration
 
-        yield phases_calibration
+    return phases_calibration
 
 
 @pytest.fixture(scope="module")
