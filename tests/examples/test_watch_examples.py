@@ -40,7 +40,7 @@ def test_an_example_measures_and_reports(tmp_path: Path, example: str, package: 
     assert summary["steps"] == STEPS
     assert not summary["failures"]
     rows = [json.loads(line) for line in (directory / "metrics.jsonl").open(encoding="utf-8")]
-    assert [row["step"] for row in rows] == [10, 20]
+    assert [row["step"] for row in rows] == [1, 10, 20]
     for row in rows:
         assert 0 < row["rel_l2"] < 2
         assert row["snr"] > 0
