@@ -41,7 +41,7 @@ def test_an_example_measures_and_reports(tmp_path: Path, example: str, package: 
     assert not summary["failures"]
     rows = [json.loads(line) for line in (directory / "metrics.jsonl").open(encoding="utf-8")]
     assert [row["step"] for row in rows] == [1, 10, 20]
-    for row in rows:
+    for row in rows[1:]:  # at step 1 compression alone measures
         assert 0 < row["rel_l2"] < 2
         assert row["snr"] > 0
         assert row["phase"]
