@@ -55,7 +55,9 @@ def write_page(folder: Path) -> Path:
         | {name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
         sooner=list(sooner_rows(whole["laptop"])),
         ablations=list(ablation_rows(scales["laptop"])),
-        counts={name: (len(runs), SCALES[name].seeds) for name, runs in whole.items()},
+        counts={
+            name: (len(runs), SCALES[name].seeds * len(SET_UPS)) for name, runs in whole.items()
+        },
         figures=figures,
         names=NAMES,
         cell=cell,

@@ -57,13 +57,23 @@ def _train(job: Job, runs: Path, deadline: float | None) -> bool:
 
 
 def _until(seconds: float | None, work: Callable[[], Result]) -> Result:
-    """Do the work, which finishes its step and returns when it is asked to stop after so long."""
+    """Do the work, which finishes its step and returns when it is asked to stop after so long.
+
+    It is asked until it returns: before its first step it does not listen.
+    """
     if seconds is None:
         return work()
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.daemon = True
-    timer.start()
+    over = threading.Event()
+
+    def ask() -> None:
+        pause = seconds
+        while not over.wait(pause):
+            os.kill(os.getpid(), signal.SIGTERM)
+            pause = 1.0
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=ask, daemon=True).start()
     try:
         return work()
     finally:
-        timer.cancel()
+        over.set()
