@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.reproduction.plan import ROOT, Job, Scale
 from pinn.core.files import write_atomically
-from pinn.engine import Run
+from pinn.engine import Config, Run
 
 RESULTS = ROOT / "benchmarks" / "results" / "reproduction"
 Array = NDArray[np.float64]
@@ -66,7 +66,8 @@ def keep(run: Run, job: Job) -> None:
         for name, (steps, values) in run.metrics().items()
         if values.dtype.kind in "fi" and values.ndim == 1 and name != "seconds"
     }
-    toml = (run.path / "pinn.toml").read_text(encoding="utf-8")
+    assert isinstance(run.config, Config)
+    toml = run.config.in_directory(Path("runs") / job.scale.name / job.name).toml()
     seconds = float(run.summary["seconds"]["training"])
     arrays |= {"toml": np.array(toml), "training_seconds": np.array(seconds)}
     path = path_of(job)
