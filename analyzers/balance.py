@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from pinn.analyzers.evenly_spaced import evenly_spaced
 from pinn.analyzers.recent import fall, lately
 from pinn.core import Analyzer, Conclusion, Curves, Plot, at_least, option
 from pinn.core.lazy import torch
@@ -96,15 +97,13 @@ class Balance(Analyzer):
     points: int = option(0, "interior points, evenly spaced in their order; 0: all", at_least(0))
 
     def measure(self, view: View) -> Mapping[str, Any]:
-        count = len(view.points.interior)
-        used = min(self.points or count, count)
-        pieces = (torch.arange(used) * count // used).split(AT_ONCE)
+        chosen = evenly_spaced(view.points.interior, self.points)
         equations: dict[str, NDArray[np.float64]] = {}
         conditions: dict[str, NDArray[np.float64]] = {}
-        for piece in pieces:
-            inside, outside = view.loss_terms(piece.to(view.weights.device))
+        for piece in chosen.split(AT_ONCE):
+            inside, outside = view.loss_terms(piece)
             for name, term in inside.items():
-                part = _gradient(term, view) * (len(piece) / used)
+                part = _gradient(term, view) * (len(piece) / len(chosen))
                 equations[name] = equations.get(name, 0.0) + part
             conditions = conditions or {n: _gradient(term, view) for n, term in outside.items()}
         return balance(equations, conditions)

@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from pinn.analyzers.adam_snr import adam_scales
+from pinn.analyzers.evenly_spaced import evenly_spaced
 from pinn.analyzers.spectrum_lanczos import Array, Product, Ritz, lanczos
 from pinn.core import Analyzer, Curves, Plot, Schedule, at_least, option
 from pinn.core.lazy import torch
@@ -156,9 +157,7 @@ class Curvature(Analyzer):
 
     def measure(self, view: View) -> Mapping[str, Any]:
         own = [view.module.get_parameter(name) for name in view.parameters]
-        count = len(view.points.interior)
-        used = min(self.points or count, count)
-        chosen = torch.arange(used, device=view.weights.device) * count // used
+        chosen = evenly_spaced(view.points.interior, self.points)
         product = hessian_product(_losses(view, chosen), own)
         shape = 1 + self.probes, sum(p.numel() for p in own)
         random = torch.randint(2, shape, generator=view.generator(self.name))

@@ -23,7 +23,7 @@ PANELS = {
 """What is drawn: the first of these quantities that was recorded."""
 SMOOTH = 9
 """Measurements of the running median of φ_g, which is spiky."""
-TITLES = {
+NAMES = {
     "helmholtz": "Helmholtz (6, 6)",
     "allen-cahn": "Allen-Cahn",
     "burgers": "Burgers",
@@ -72,7 +72,7 @@ def draw(path: Path, problem: str, runs: Sequence[Facts]) -> None:
         for weighting in (w for w in WEIGHTINGS if w in present):
             axes[0].plot([], [], color=COLOURS[weighting], label=LABELS[weighting])
         axes[0].legend(loc="lower left", frameon=False)
-        axes[0].set_title(TITLES[problem], loc="left", fontweight="bold")
+        axes[0].set_title(NAMES[problem], loc="left", fontweight="bold")
         axes[-1].set_xlabel("step")
         figure.savefig(path, dpi=200)
 

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from benchmarks.reproduction.facts import Facts
 from benchmarks.reproduction.statistics import Share
+from pinn.analyzers.phases_transition import abruptness, scatter_around
 
 SHUFFLES = 8
 HALF = 0.5
@@ -191,8 +192,6 @@ def jumps(facts: Facts) -> Outcome:
     """Within a quarter of a decade, by a factor of two at least."""
     if facts.total_diffusion is None:
         return None
-    from pinn.analyzers.phases_transition import abruptness
-
     found = abruptness(*facts.series("snr"), facts.total_diffusion)
     if not np.isfinite([found.jump, found.width]).all():
         return None
@@ -202,8 +201,6 @@ def jumps(facts: Facts) -> Outcome:
 def converges_stably(facts: Facts) -> Outcome:
     if facts.total_diffusion is None:
         return None
-    from pinn.analyzers.phases_transition import scatter_around
-
     change = scatter_around(*facts.series("loss"), facts.total_diffusion)
     return (
         change.after < change.before if np.isfinite([change.before, change.after]).all() else None

@@ -12,19 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.reproduction.evidence import RESULTS, all_kept, recorded
 from benchmarks.reproduction.facts import Facts
-from benchmarks.reproduction.figures import draw_all
-from benchmarks.reproduction.findings import FINDINGS, Verdict, judge, pairs
+from benchmarks.reproduction.figures import NAMES, draw_all
+from benchmarks.reproduction.findings import (
+    FINDINGS,
+    Verdict,
+    judge,
+    pairs,
+    rba_generalises_better,
+    three_phases,
+)
 from benchmarks.reproduction.plan import ABLATIONS, PROBLEMS, ROOT, SCALES, SET_UPS
 from benchmarks.reproduction.statistics import Share, median_and_range, median_time, sooner
 
 TRACES = ROOT.parent / "shared" / "traces"
 RECORDED = RESULTS / "recorded.json"
-NAMES = {
-    "helmholtz": "Helmholtz (6, 6)",
-    "allen-cahn": "Allen-Cahn",
-    "burgers": "Burgers",
-    "cavity": "Lid-driven cavity",
-}
 
 
 def write_page(folder: Path) -> Path:
@@ -59,7 +60,6 @@ def write_page(folder: Path) -> Path:
             name: (len(runs), SCALES[name].seeds * len(SET_UPS)) for name, runs in whole.items()
         },
         figures=figures,
-        names=NAMES,
         cell=cell,
     )
     path = folder / "reproduction.md"
@@ -118,7 +118,7 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
         if not own:
             continue
         problem, _, weighting = set_up.rpartition("-")
-        phases = sum(f.fitting_ends is not None and f.total_diffusion is not None for f in own)
+        phases = sum(three_phases(f) is True for f in own)
         yield SetUpRow(
             name=f"{NAMES[problem]}, {weighting}",
             seeds=len(own),
@@ -141,11 +141,7 @@ def sooner_rows(runs: Sequence[Facts]) -> Iterator[tuple[str, str, str, str, str
         sides = list(zip(*own, strict=True))
         times = [[f.time_to_total_diffusion for f in side] for side in sides]
         p = sooner(*times)
-        better = sum(
-            rba.error(min(rba.last_step, vanilla.last_step))
-            < vanilla.error(min(rba.last_step, vanilla.last_step))
-            for rba, vanilla in own
-        )
+        better = sum(rba_generalises_better(*pair) is True for pair in own)
         yield (
             NAMES[problem],
             when(sides[0]),
