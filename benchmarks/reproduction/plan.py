@@ -145,7 +145,7 @@ SCALES = {
             configs=ROOT / "configs" / "laptop",
             files={set_up: set_up for set_up in SET_UPS},
             seeds=5,
-            ablated=("helmholtz-rba", 3000),
+            ablated=("allen-cahn-rba", 5000),
             ablation_seeds=3,
         ),
         Scale(

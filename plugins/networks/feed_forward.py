@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ("tanh", "sin", "gelu", "silu", "softplus", "sigmoid")
 INITIALISATIONS = ("xavier-normal", "xavier-uniform", "he-normal", "he-uniform", "lecun-normal")
-BIASES = ("zero", "uniform")
+BIASES = ("uniform", "zero")
 
 
 @frozen
@@ -27,8 +27,8 @@ class FeedForward(Network):
     activation: str = option("tanh", ", ".join(ACTIVATIONS), choice(*ACTIVATIONS))
     initialisation: str = option("xavier-normal", "of weight matrices", choice(*INITIALISATIONS))
     bias: str = option(
-        "zero",
-        "biases at the start: zero, or uniform in ±1/√fan_in as torch has them",
+        "uniform",
+        "biases at the start: uniform in ±1/√fan_in as torch has them, or zero",
         choice(*BIASES),
     )
     normalise: bool = option(False, "map every coordinate to [-1, 1] first")

@@ -72,7 +72,7 @@ def test_parameter_counts(width: int, depth: int, outputs: int, dimension: int) 
 @pytest.mark.parametrize("cls", BUILT_IN)
 @pytest.mark.parametrize("scheme", INITIALISATIONS)
 def test_initialisation(cls: type[Any], scheme: str) -> None:
-    module = build(cls(width=120, depth=2, initialisation=scheme))
+    module = build(cls(width=120, depth=2, initialisation=scheme, bias="zero"))
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     for layer in layers:
         inputs, outputs = layer.in_features, layer.out_features
