@@ -18,6 +18,7 @@ from pinn.core.options import (
 )
 from pinn.core.parts import (
     Analyzer as Analyzer,
+    Closure as Closure,
     Network as Network,
     Optimizer as Optimizer,
     Sampler as Sampler,

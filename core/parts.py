@@ -7,8 +7,8 @@ in and returned, never kept in the part.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from attrs import frozen
@@ -48,9 +48,13 @@ class Sampler(ABC):
         """`count` points of the domain, (count, domain.dimension)."""
 
     def redraw(
-        self, domain: Box, points: Points, residuals: Points, generator: np.random.Generator
+        self,
+        domain: Box,
+        points: Points,
+        residuals: Callable[[Points], Points],
+        generator: np.random.Generator,
     ) -> Points:
-        """Other points, as many, in place of `points`, whose residuals are (equations, points)."""
+        """Other points, as many, in place of `points`; `residuals(points)` are (equations, points)."""
         return self.draw(domain, len(points), generator)
 
 
@@ -84,6 +88,22 @@ class Weighting(ABC):
         return (weights * residuals) ** 2
 
 
+class Closure(Protocol):
+    """What `step` of a torch optimizer gets: the loss ‖ρ‖² of the weighted residuals ρ, as it is here.
+
+    A step begins with a call: it updates the weights that the rest of the step is made under.
+    """
+
+    def __call__(self) -> Tensor:
+        """The loss; its gradient 2 Jᵀρ is left in `.grad`."""
+
+    def residuals(self) -> Tensor:
+        """ρ, (residuals,)."""
+
+    def jacobian(self, rows: int = ...) -> Iterator[tuple[Tensor, Tensor]]:
+        """ρ (m,) and J = ∂ρ/∂θ (m, parameters), in blocks of about `rows` points."""
+
+
 class Optimizer(ABC):
     """Moves the parameters in a stage of training."""
 
@@ -91,8 +111,8 @@ class Optimizer(ABC):
 
     @abstractmethod
     def build(self, parameters: Iterable[Parameter]) -> TorchOptimizer:
-        """A torch optimizer that keeps all it remembers in its state_dict; `step(closure)` may call the
-        closure, which leaves the gradient in `.grad` and returns the loss, as often as it likes.
+        """A torch optimizer that keeps all it remembers in its state_dict; its `step` gets a `Closure`,
+        and may ask it as often as it likes.
         """
 
     def learning_rate(self, step: int, steps: int) -> float | None:

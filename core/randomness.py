@@ -1,19 +1,12 @@
-"""One seed, independent named streams; generators and modules left as they were."""
+"""One seed, independent named streams."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
 from pinn.core.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def numpy_generator(seed: int, name: str, *draw: int) -> np.random.Generator:
@@ -25,63 +18,3 @@ def torch_generator(seed: int, name: str, *draw: int) -> torch.Generator:
     """The same stream as a generator of torch, on the CPU."""
     stream = numpy_generator(seed, name, *draw)
     return torch.Generator().manual_seed(int(stream.integers(2**63)))
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the global generators, for parts that draw from them."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-def global_state() -> dict[str, Any]:
-    """The state of the global generators as plain values and tensors."""
-    version, words, gauss = random.getstate()
-    kind, key, position, has_gauss, cached = np.random.get_state(legacy=True)
-    return {
-        "python": [version, list(words), gauss],
-        "numpy": [
-            str(kind),
-            torch.from_numpy(np.asarray(key).astype(np.int64)),
-            position,
-            has_gauss,
-            cached,
-        ],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-    }
-
-
-def restore_global_state(state: dict[str, Any]) -> None:
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    kind, key, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, key.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-@contextmanager
-def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Whatever is called inside: modes, flags, buffers and random generators are afterwards as before.
-
-    A residual function may call `module.eval()`; normalisation counts every evaluation in buffers;
-    dropout draws random numbers.
-    """
-    random = global_state()
-    modes = [(part, part.training) for part in module.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
-        restore_global_state(random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -50,10 +51,23 @@ class _Descent:
         self.asked: list[list[Tensor]] = []
 
     def loss(self) -> Tensor:
-        x, y = self.parameters
-        return ((x - 1) ** 2).sum() + 2 * ((y - 1) ** 2).sum()
+        return (self._weighted() ** 2).sum()
 
-    def closure(self) -> Tensor:
+    def _weighted(self) -> Tensor:
+        x, y = self.parameters
+        return torch.cat([x - 1, math.sqrt(2) * (y[:, 0] - 1)])
+
+    def residuals(self) -> Tensor:
+        return self._weighted().detach()
+
+    def jacobian(self, rows: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
+        slopes = torch.ones(4, dtype=self.parameters[0].dtype)
+        slopes[2:] *= math.sqrt(2)
+        for here in torch.arange(4).split(max(rows, 1)):
+            yield self.residuals()[here], torch.diag(slopes)[here]
+
+    def __call__(self) -> Tensor:
+        """The loss, as a step's closure; see `pinn.core.Closure`."""
         assert torch.is_grad_enabled(), (
             "a step calls its closure where gradients are switched off: write "
             "`with torch.enable_grad(): loss = closure()`"
@@ -76,7 +90,7 @@ class _Descent:
                     group["lr"] = rate
             self.asked = []
             before = self.now()
-            self.optimizer.step(self.closure)
+            self.optimizer.step(self)
             assert self.asked, (
                 "a step never calls its closure, which is what computes loss and gradient: write "
                 "`loss = closure()` at its beginning"

@@ -89,16 +89,23 @@ def points_drawn_anew_lie_in_the_box(trial: Trial, box: Box, count: int, seed: i
     count = accepted_count(trial.part, box, count)
     generator = np.random.default_rng(seed)
     points = trial.part.draw(box, count, generator)
-    for residuals in (generator.normal(size=(2, count)), np.zeros((2, count))):
-        handed = points.copy(), residuals.copy()
-        with global_generators_untouched("redraw", MEND):
-            found = trial.part.redraw(box, *handed, np.random.default_rng(seed))
-        for name, before, after in zip(
-            ("points", "residuals"), (points, residuals), handed, strict=True
-        ):
-            assert np.array_equal(before, after), (
-                f"redraw writes into the {name} that it is handed: work on a copy, {name}.copy()"
+    slopes = generator.normal(size=(2, box.dimension))
+    for size in (1.0, 0.0):
+
+        def residuals(asked: Points, size: float = size) -> Points:
+            assert np.ndim(asked) == 2 and np.shape(asked)[1] == box.dimension, (
+                f"redraw asks for the residuals of points of shape {np.shape(asked)}: hand in "
+                f"(n, {box.dimension})"
             )
+            found: Points = size * np.sin(slopes @ np.asarray(asked).T)
+            return found
+
+        handed = points.copy()
+        with global_generators_untouched("redraw", MEND):
+            found = trial.part.redraw(box, handed, residuals, np.random.default_rng(seed))
+        assert np.array_equal(points, handed), (
+            "redraw writes into the points that it is handed: work on a copy, points.copy()"
+        )
         _check_points("redraw", found, box, count)
         again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
         assert np.array_equal(found, again), (

@@ -18,7 +18,7 @@ from pinn.core.discovery import offered
 from pinn.core.errors import PinnError
 from pinn.core.kinds import KINDS
 from pinn.core.options import options, structure, unstructure
-from pinn.core.randomness import global_state, restore_global_state, seed_everything
+from pinn.engine.training.undisturbed import global_state, restore_global_state, seed_everything
 from pinn.testing.companions import COMPANIONS
 
 T = TypeVar("T")

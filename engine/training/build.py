@@ -12,12 +12,13 @@ from torch import Tensor
 from pinn.core.errors import PartError, PinnError, Whence, out_of_memory
 from pinn.core.parts import Network
 from pinn.core.problem import Problem
-from pinn.core.randomness import seed_everything, torch_generator
+from pinn.core.randomness import torch_generator
 from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.derivatives.unknowns import attach_unknowns
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.undisturbed import seed_everything
 
 
 def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, vjp, vmap
 
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of
@@ -25,8 +27,12 @@ Located = tuple[Tensor, Leaves]
 Computed = tuple[Tensor, Leaves, Tensor, Tensor]
 """Terms, gradient, weights and residuals, as `Evaluation` holds them."""
 
+Rows = tuple[Tensor, Tensor]
+"""Residuals (n, k) at n points, and their derivatives (n, k, parameters)."""
+
 COMPILED = (
-    "_loss_after_update", "_loss", "_loss_of_conditions", "_residuals_alone",
+    "_loss_after_update", "_loss", "_loss_of_conditions", "_residuals_alone", "_weighted_alone",
+    "_rows_of_equations",
 )  # fmt: skip
 """Methods of tensors alone, which `Objective.compiled` has compiled."""
 
@@ -93,6 +99,9 @@ class Objective:
                 )
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
+        self._rows_of_conditions: dict[str, Callable[..., Rows]] = {
+            name: partial(self._rows_of_condition, name) for name in self.conditions
+        }
 
     @property
     def parameters(self) -> tuple[torch.nn.Parameter, ...]:
@@ -103,6 +112,7 @@ class Objective:
         """Have every evaluation compiled, and with `batches` the batch gradients too."""
         for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
             setattr(self, name, compiler(getattr(self, name)))
+        self._rows_of_conditions = {n: compiler(f) for n, f in self._rows_of_conditions.items()}
 
     def evaluate(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
@@ -111,9 +121,64 @@ class Objective:
         parameters = tuple(parameters)
         if self.chunk and self.chunk < len(points.interior):
             return self._in_chunks(parameters, points, weights, update)
-        loss = self._loss_after_update if update else self._loss
+        loss = self._loss_after_update if update and not self.weighting.static else self._loss
         located = points.interior, tuple(points.conditions.values())
         return Evaluation(*loss(parameters, located, weights))
+
+    def residuals_alone(self, points: Tensor) -> Tensor:
+        """The residuals of the equations at any points, (equations, points), without gradient."""
+        pieces = points.split(self.chunk or len(points))
+        return torch.cat([self._residuals_alone(self.parameters, piece) for piece in pieces], 1)
+
+    def weighted_residuals(
+        self, parameters: Parameters, points: PointSet, weights: Tensor
+    ) -> Tensor:
+        """ρ, (residuals,), without gradient: loss = ‖ρ‖².
+
+        Of every equation √(f/n) √c with the sign of r, where the loss is the mean of c; of every
+        condition √(f/n) r.
+        """
+        pieces = points.interior.split(self.chunk or len(points.interior))
+        size = len(points.interior)
+        of_equations = [
+            self._weighted_alone(tuple(parameters), piece, weight) / size**0.5
+            for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
+        ]
+        with torch.no_grad():
+            of_conditions = [
+                self._weighted_condition(name, parameters, located) / len(located) ** 0.5
+                for name, located in points.conditions.items()
+            ]
+        found = [torch.cat(of_equations, 1), *of_conditions]
+        return torch.cat([each.T.reshape(-1) for each in found])
+
+    def jacobian(
+        self, parameters: Parameters, points: PointSet, weights: Tensor, rows: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Blocks of ρ, (m,), and of J = ∂ρ/∂θ, (m, parameters), of about `rows` points each.
+
+        The last block of several is filled up to the size of the others, with points that count
+        nothing, so that one compiled function serves them all.
+        """
+        parameters = tuple(parameter.detach() for parameter in parameters)
+        interior = self._rows_of_equations, points.interior, weights.T
+        sets = [interior] + [
+            (self._rows_of_conditions[name], located, located.new_zeros(len(located), 0))
+            for name, located in points.conditions.items()
+        ]
+        for function, located, weight in sets:
+            count = len(located)
+            size = math.ceil(count / math.ceil(count / rows))
+            for begin in range(0, count, size):
+                chosen = torch.arange(begin, begin + size, device=located.device)
+                here = located[chosen % count], weight[chosen % count]
+                residuals, gradients = function(parameters, *here)
+                known = min(size, count - begin)
+                scale = count**-0.5
+                yield (
+                    residuals[:known].reshape(-1) * scale,
+                    gradients[:known].flatten(0, 1) * scale,
+                )
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """The residuals of the equations, (equations, points)."""
@@ -164,6 +229,46 @@ class Objective:
         means = self.weighting.contributions(weights, found).mean(1)
         return torch.stack([f * m for f, m in zip(factors, means, strict=True)])
 
+    def _weighted(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
+        """The residuals whose mean square is the loss, (equations, points)."""
+        found = self.interior_residuals(parameters, points)
+        counted = self.weighting.contributions(weights, found)
+        root = torch.where(counted > 0, counted, 1.0).sqrt()  # a root has no slope at 0
+        factors = [self._factors[name] ** 0.5 for name in self.equations.names]
+        signed = torch.where(counted > 0, found.sign() * root, 0.0)
+        return torch.stack([f * each for f, each in zip(factors, signed, strict=True)])
+
+    def _weighted_alone(self, parameters: Leaves, points: Tensor, weights: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._weighted(parameters, points, weights)
+
+    def _weighted_condition(self, name: str, parameters: Parameters, points: Tensor) -> Tensor:
+        named = self._named(parameters)
+        found = self.conditions[name](
+            self._network(named), points, unknown_values(self.problem, named)
+        )
+        return self._factors[name] ** 0.5 * found
+
+    def _rows_of_equations(self, parameters: Leaves, points: Tensor, weights: Tensor) -> Rows:
+        return _rows(
+            lambda leaves, point, weight: self._weighted(leaves, point[None], weight[:, None])[
+                :, 0
+            ],
+            parameters,
+            points,
+            weights,
+        )
+
+    def _rows_of_condition(
+        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor
+    ) -> Rows:
+        return _rows(
+            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None])[:, 0],
+            parameters,
+            points,
+            weights,
+        )
+
     def _condition_terms(
         self, parameters: Parameters, conditions: tuple[Tensor, ...]
     ) -> list[Tensor]:
@@ -184,8 +289,7 @@ class Objective:
 
     def _loss_after_update(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
         found = self.interior_residuals(parameters, points[0])
-        if not self.weighting.static:
-            weights = self._updated(weights, found, points[0])
+        weights = self._updated(weights, found, points[0])
         return self._differentiated(parameters, points[1], weights, found)
 
     def _loss(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
@@ -236,3 +340,25 @@ class Objective:
             all_terms.append(of_conditions[0])
             torch._foreach_add_(gradient, of_conditions[1])
         return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))
+
+
+def _rows(
+    at_a_point: Callable[[Leaves, Tensor, Tensor], Tensor],
+    parameters: Leaves,
+    points: Tensor,
+    weights: Tensor,
+) -> Rows:
+    """The residuals at each point, and the derivative of each by all parameters, flattened in order.
+
+    Reverse mode at a single point, mapped over the points: layers become matrix products over all.
+    """
+
+    def row(point: Tensor, weight: Tensor) -> Rows:
+        residuals, pullback, *_ = vjp(lambda leaves: at_a_point(leaves, point, weight), parameters)
+        directions = torch.eye(len(residuals), dtype=residuals.dtype, device=residuals.device)
+        gradients = [pullback(direction)[0] for direction in directions]
+        return residuals, torch.stack(
+            [torch.cat([g.flatten() for g in each]) for each in gradients]
+        )
+
+    return vmap(row)(points, weights)

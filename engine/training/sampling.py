@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,11 +32,24 @@ def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) 
 
 
 def redraw_interior(
-    sampler: Sampler, domain: Box, seed: int, draw: int, interior: Tensor, residuals: Tensor
+    sampler: Sampler,
+    domain: Box,
+    seed: int,
+    draw: int,
+    interior: Tensor,
+    residuals: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """New interior points in place of those with these residuals; `draw` numbers the redraws."""
+    """New interior points in place of these; `draw` numbers the redraws.
+
+    Args:
+        residuals: (equations, n) at points (n, dimension).
+    """
+
+    def seen(points: Points) -> Points:
+        return residuals(torch.as_tensor(points).to(interior)).double().cpu().numpy()
+
     stream = numpy_generator(seed, "sampling", draw)
-    old, seen = interior.double().cpu().numpy(), residuals.double().cpu().numpy()
+    old = interior.double().cpu().numpy()
     new = _checked(sampler, sampler.redraw(domain, old, seen, stream), old.shape)
     return torch.as_tensor(new).to(interior)
 

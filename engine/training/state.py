@@ -12,9 +12,9 @@ from torch import Tensor
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence
 from pinn.core.parts import Analyzer, Optimizer, Weighting
-from pinn.core.randomness import global_state, restore_global_state
 from pinn.engine.configuration.config import Config
 from pinn.engine.training.sampling import draw_points
+from pinn.engine.training.undisturbed import global_state, restore_global_state
 
 PLAIN = ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds")
 """What a checkpoint holds of a state as it is."""

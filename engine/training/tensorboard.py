@@ -20,9 +20,9 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pinn.core.files import cannot_write
-from pinn.core.randomness import global_state, restore_global_state
 from pinn.core.records import Record
 from pinn.engine.training.trainer import Trainer
+from pinn.engine.training.undisturbed import global_state, restore_global_state
 
 FIRST_FIGURES = 10_000
 EVENTS = "events.out.tfevents."

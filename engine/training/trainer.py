@@ -7,36 +7,28 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from attrs import define, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
-from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
-from pinn.core.tracebacks import called_back
 from pinn.core.view import View
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.derivatives.unknowns import unknown_quantities
 from pinn.engine.training import checkpoint
+from pinn.engine.training.closure import Closure
 from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.sampling import redraw_interior
 from pinn.engine.training.state import State, initial_memories
-
-WALL = 1e30
-"""The loss that a line search sees where the true one is not finite."""
+from pinn.engine.training.undisturbed import undisturbed
 
 
 @define(eq=False, slots=False)
 class Trainer:
-    """Moves a state to the end of its stages, recording and saving on the way.
-
-    Attributes:
-        evaluation: what the step saw that was made last in this process.
-    """
+    """Moves a state to the end of its stages, recording and saving on the way."""
 
     config: Config
     state: State
@@ -44,9 +36,15 @@ class Trainer:
     evaluator: Evaluator
     directory: RunDirectory
     observing: Observing
-    evaluation: Evaluation | None = field(default=None, init=False)
-    _step_begins: bool = field(default=False, init=False)
-    """Whether the optimizer has yet to ask for the loss where the step starts."""
+    closure: Closure = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.closure = Closure(self.state, self.objective, self.not_finite)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What the step saw that was made last in this process."""
+        return self.closure.evaluation
 
     @property
     def records(self) -> Records:
@@ -106,7 +104,7 @@ class Trainer:
             config.run.seed,
             state.draws,
             state.points.interior,
-            self.view().residuals,
+            self.objective.residuals_alone,
         )
         state.move_points(interior, config.weighting)
         begun = initial_memories((o.analyzer for o in config.observers), interior)
@@ -121,9 +119,9 @@ class Trainer:
         if rate is not None:
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
-        self._step_begins = True
+        self.closure.begin()
         state.optimizer.step(self.closure)  # type: ignore[arg-type]
-        if self._step_begins or self.evaluation is None:
+        if self.evaluation is None or not self.closure.asked:
             raise PartError(
                 f"optimizer {stage.optimizer.name!r}",
                 Whence(stage.optimizer),
@@ -134,27 +132,6 @@ class Trainer:
         state.step += 1
         state.stage_step += 1
         return self.evaluation
-
-    @called_back
-    def closure(self) -> torch.Tensor:
-        """Loss and gradient at the parameters as they are.
-
-        The first call of a step updates the weights; a line search then tries other parameters under
-        the same weights, and may step where the loss is not finite: it is shown a wall there.
-        """
-        first, self._step_begins = self._step_begins, False
-        state, parameters = self.state, self.objective.parameters
-        weights = state.weights if first or self.evaluation is None else self.evaluation.weights
-        evaluation = self.objective.evaluate(parameters, state.points, weights, update=first)
-        norms = torch.stack(torch._foreach_norm(evaluation.gradient))  # type: ignore[arg-type]
-        finite = bool(torch.isfinite(evaluation.terms).all() & torch.isfinite(norms).all())
-        if first:
-            if not finite:
-                raise self.not_finite(evaluation)
-            self.evaluation = evaluation
-        for parameter, gradient in zip(parameters, evaluation.gradient, strict=True):
-            parameter.grad = gradient if finite else torch.zeros_like(parameter)
-        return evaluation.loss if finite else torch.full_like(evaluation.loss, WALL)
 
     def not_finite(self, evaluation: Evaluation) -> TrainingError:
         losses = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))

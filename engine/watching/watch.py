@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 
 from pinn.core.domain import Box
 from pinn.core.errors import PinnError
-from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
 from pinn.core.view import Forward
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched, WatchedOptions
 from pinn.engine.training.build import device_name
 from pinn.engine.training.progress import Reporter, for_terminal
+from pinn.engine.training.undisturbed import undisturbed
 from pinn.engine.watching.loop import Sources, WatchedLoop
 from pinn.engine.watching.losses import PointLosses
 from pinn.engine.watching.selection import Asked, asked_for, installed_ones

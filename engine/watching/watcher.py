@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 
 from pinn.core.blame import explained_closely
 from pinn.core.errors import PinnError
-from pinn.core.randomness import undisturbed
 from pinn.core.records import Records
 from pinn.core.view import View
 from pinn.engine.configuration.config import WATCHED, Observer, differences
@@ -27,6 +26,7 @@ from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_predictions, write_summary
 from pinn.engine.training.state import initial_memories
+from pinn.engine.training.undisturbed import undisturbed
 from pinn.engine.watching.loop import WatchedLoop
 from pinn.engine.watching.losses import by_equation
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from pinn.core import Sampler, Weighting, offered, option
 from pinn.core.discovery import registry
-from pinn.core.randomness import global_state
+from pinn.engine.training.undisturbed import global_state
 from pinn.testing import check_sampler, check_weighting
 from pinn.testing.companions import SmallProblem, SmallSampler, SmallWeighting
 from pinn.testing.probes.differences import first_difference

@@ -124,7 +124,9 @@ def test_streams_are_independent(config: Config) -> None:
 
 def test_redrawn_points_are_new_and_repeatable(config: Config) -> None:
     first = drawn(config).interior
-    residuals = torch.ones(1, len(first))
+
+    def residuals(points: torch.Tensor) -> torch.Tensor:
+        return torch.ones(1, len(points))
 
     def redrawn(draw: int) -> torch.Tensor:
         sampler, domain = config.points.sampler, config.problem.domain

@@ -1,0 +1,36 @@
+"""Gauss-Newton with Levenberg-Marquardt damping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from pinn.core import Optimizer, above, at_least, option
+from pinn.core.lazy import torch
+
+
+@frozen
+class GaussNewton(Optimizer):
+    """(JᵀJ + μ m I) d = −Jᵀρ with the Jacobian J of the weighted residuals ρ, m the mean of diag JᵀJ.
+
+    The damping μ follows the gain ratio, actual over predicted decrease of ‖ρ‖² (Marquardt 1963; Nocedal
+    & Wright 2006, sections 4.1 and 10.3). Where there are fewer residuals than parameters the same step
+    is −Jᵀ(JJᵀ + μ m I)⁻¹ρ. Its cost grows with the square of the number of parameters; meant for up to
+    some 5,000 of them and float64.
+    """
+
+    name = "gauss-newton"
+
+    damping: float = option(1e-3, "μ of the first step", above(0))
+    grow: float = option(4.0, "factor of μ where the loss would rise …", above(1))
+    shrink: float = option(3.0, "… and divisor where the step did what was predicted", above(1))
+    tries: int = option(8, "dampings tried in one step, at most", at_least(1))
+    rows: int = option(1024, "points whose derivatives are held at once", at_least(1))
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        from pinn.plugins.optimizers.gauss_newton_steps import GaussNewtonSteps
+
+        return GaussNewtonSteps(
+            parameters, self.damping, self.grow, self.shrink, self.tries, self.rows
+        )

@@ -1,0 +1,160 @@
+"""Damped Gauss-Newton steps, as a torch optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from pinn.core import Closure
+
+STRIPS = 8
+"""Strips of columns in which JᵀJ is summed, each no further than its diagonal."""
+LEAST, MOST = 1e-14, 1e8
+"""Bounds of the damping."""
+LITTLE, MUCH = 0.25, 0.75
+"""Gain ratios below which the damping grows and above which it shrinks."""
+
+Blocks = Iterator[tuple[Tensor, Tensor]]
+
+
+class GaussNewtonSteps(torch.optim.Optimizer):
+    """What it remembers stands in its one group: `damping`, and of the last step `gain_ratio`,
+    `step_length`, `evaluations` of the residuals, and `refused`, the steps so far that moved nothing.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        damping: float,
+        grow: float,
+        shrink: float,
+        tries: int,
+        rows: int,
+    ) -> None:
+        super().__init__(parameters, {"grow": grow, "shrink": shrink, "tries": tries, "rows": rows})
+        (group,) = self.param_groups
+        group |= {"damping": damping, "refused": 0}
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> Tensor:  # type: ignore[override]
+        (group,) = self.param_groups
+        with torch.enable_grad():
+            loss = closure()
+        parameters: list[Tensor] = group["params"]
+        here = parameters_to_vector(parameters)
+        system = _system(closure, len(here), group["rows"])
+        for tried in range(1, group["tries"] + 1):
+            direction = system.solution(group["damping"])
+            ratio = 0.0
+            if direction is not None:
+                vector_to_parameters(here + direction.to(here), parameters)
+                there = float((closure.residuals().double() ** 2).sum())
+                predicted = system.predicted_decrease(direction, group["damping"])
+                ratio = (float(loss) - there) / predicted if predicted > 0 else 0.0
+            if ratio > MUCH:
+                group["damping"] = max(group["damping"] / group["shrink"], LEAST)
+            elif not ratio > LITTLE:
+                group["damping"] = min(group["damping"] * group["grow"], MOST)
+            if ratio > 0:
+                length = float(direction.norm())  # type: ignore[union-attr]
+                group |= {"gain_ratio": ratio, "step_length": length, "evaluations": tried}
+                return loss
+        vector_to_parameters(here, parameters)
+        group |= {"gain_ratio": 0.0, "step_length": 0.0, "evaluations": group["tries"]}
+        group["refused"] += 1
+        return loss
+
+
+class _System(Protocol):
+    def solution(self, damping: float) -> Tensor | None:
+        """The step, in double precision; None where the system is singular or not finite."""
+
+    def predicted_decrease(self, direction: Tensor, damping: float) -> float:
+        """‖ρ‖² − ‖ρ + Jd‖² of such a step: −gᵀd + μ m ‖d‖², g = Jᵀρ."""
+
+
+def _system(closure: Closure, unknowns: int, rows: int) -> _System:
+    """The smaller one of two that have the same solution."""
+    if len(closure.residuals()) >= unknowns:
+        return normal_equations(closure, unknowns, rows)
+    return _Kernel(_blocks(closure, rows))
+
+
+def normal_equations(closure: Closure, unknowns: int, rows: int) -> NormalEquations:
+    return NormalEquations(_blocks(closure, rows), unknowns)
+
+
+def _blocks(closure: Closure, rows: int) -> Blocks:
+    return ((r.double(), j.double()) for r, j in closure.jacobian(rows))
+
+
+class NormalEquations:
+    """(JᵀJ + μ m I) d = −Jᵀρ, for as many parameters as residuals, or fewer."""
+
+    def __init__(self, blocks: Blocks, unknowns: int) -> None:
+        for place, (residuals, jacobian) in enumerate(blocks):
+            if not place:
+                self.matrix = jacobian.new_zeros(unknowns, unknowns)
+                self.gradient = jacobian.new_zeros(unknowns)
+            self.gradient += jacobian.T @ residuals
+            _add_lower_product(self.matrix, jacobian)
+        self.diagonal = self.matrix.diagonal().clone()
+        self.scale = self.diagonal.mean()
+
+    def solution(self, damping: float) -> Tensor | None:
+        self.matrix.diagonal().copy_(self.diagonal + damping * self.scale)
+        return _solved(self.matrix, -self.gradient)
+
+    def inverse(self, damping: float) -> Tensor | None:
+        """(JᵀJ + μ m I)⁻¹; None where it is singular or not finite."""
+        self.matrix.diagonal().copy_(self.diagonal + damping * self.scale)
+        factor, failed = torch.linalg.cholesky_ex(self.matrix)
+        return None if int(failed) else torch.cholesky_inverse(factor)
+
+    def predicted_decrease(self, direction: Tensor, damping: float) -> float:
+        return _decrease(self.gradient, direction, damping * self.scale)
+
+
+class _Kernel:
+    """d = −Jᵀ(JJᵀ + μ m I)⁻¹ρ, for fewer residuals than parameters."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        residuals, jacobians = zip(*blocks, strict=True)
+        self.residuals, self.jacobian = torch.cat(residuals), torch.cat(jacobians)
+        self.matrix = self.jacobian @ self.jacobian.T
+        self.diagonal = self.matrix.diagonal().clone()
+        self.scale = self.diagonal.sum() / self.jacobian.shape[1]
+
+    def solution(self, damping: float) -> Tensor | None:
+        self.matrix.diagonal().copy_(self.diagonal + damping * self.scale)
+        solved = _solved(self.matrix, -self.residuals)
+        return None if solved is None else self.jacobian.T @ solved
+
+    def predicted_decrease(self, direction: Tensor, damping: float) -> float:
+        return _decrease(self.jacobian.T @ self.residuals, direction, damping * self.scale)
+
+
+def _add_lower_product(matrix: Tensor, jacobian: Tensor) -> None:
+    """matrix += JᵀJ, at and below the diagonal and a little above it."""
+    columns = matrix.shape[0]
+    for strip in torch.arange(columns).tensor_split(STRIPS):
+        if len(strip):
+            begin, end = int(strip[0]), int(strip[-1]) + 1
+            matrix[begin:end, :end].addmm_(jacobian[:, begin:end].T, jacobian[:, :end])
+
+
+def _solved(matrix: Tensor, right: Tensor) -> Tensor | None:
+    """matrix⁻¹ right, of which only the lower half is read."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if int(failed):
+        return None
+    solved = torch.cholesky_solve(right[:, None], factor)[:, 0]
+    return solved if bool(torch.isfinite(solved).all()) else None
+
+
+def _decrease(gradient: Tensor, direction: Tensor, damping: Any) -> float:
+    return float(-(gradient @ direction) + damping * (direction @ direction))

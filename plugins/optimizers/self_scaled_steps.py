@@ -1,0 +1,165 @@
+"""Steps of self-scaled quasi-Newton methods, as a torch optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.optim.lbfgs import _strong_wolfe
+
+from pinn.core import Closure
+from pinn.plugins.optimizers.gauss_newton_steps import normal_equations
+
+
+class SelfScaledSteps(torch.optim.Optimizer):
+    """Quasi-Newton steps along −Hg that satisfy the strong Wolfe conditions (c₁ = 1e-4, c₂ = 0.9).
+
+    The inverse Hessian H is the state of the first parameter. Its one group has `made`, the steps since
+    H was the identity, `resets`, how often it began anew, and of the last step its `step_length` α and
+    the `evaluations` of the loss.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        broyden: bool,
+        evaluations: int,
+        check: int,
+        damping: float | None,
+        rows: int,
+    ) -> None:
+        options = {"broyden": broyden, "max_evaluations": evaluations, "check": check}
+        super().__init__(parameters, options | {"damping": damping, "rows": rows})
+        (group,) = self.param_groups
+        group |= {"made": 0, "resets": 0}
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> Tensor:  # type: ignore[override]
+        (group,) = self.param_groups
+        parameters: list[Tensor] = group["params"]
+        loss, gradient = self._loss_and_gradient(closure)
+        here = parameters_to_vector(parameters)
+        inverse = self._inverse(here, closure)
+        direction = -(inverse @ gradient)
+        slope = float(gradient @ direction)
+        if not slope < 0:
+            self._begin_anew()
+            return loss
+        identity = group["damping"] is None and not group["made"]
+        unit = float(loss)
+        first = unit / -slope if identity else 1.0  # where the tangent along g reaches zero
+
+        def at(_: Any, length: float, along: Tensor) -> tuple[float, Tensor]:
+            vector_to_parameters(here + length * along, parameters)
+            found, slopes = self._loss_and_gradient(closure)
+            return float(found) / unit, slopes / unit
+
+        found, slopes, length, evaluations = _strong_wolfe(
+            at, here, first, direction, 1.0, gradient / unit, slope / unit,
+            tolerance_change=0.0, max_ls=group["max_evaluations"],
+        )  # fmt: skip
+        group |= {"step_length": float(length), "evaluations": evaluations}
+        if not found < 1:
+            vector_to_parameters(here, parameters)
+            self._begin_anew()
+            return loss
+        moved = length * direction
+        vector_to_parameters(here + moved, parameters)
+        update(inverse, moved, gradient, slopes * unit, length, group["broyden"])
+        group["made"] += 1
+        if group["made"] % group["check"] == 0 and not _made_symmetric(inverse):
+            self._begin_anew()
+        return loss
+
+    def _loss_and_gradient(self, closure: Closure) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            loss = closure()
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        return loss, parameters_to_vector(gradients)
+
+    def _inverse(self, like: Tensor, closure: Closure) -> Tensor:
+        (group,) = self.param_groups
+        state = self.state[group["params"][0]]
+        if "inverse" not in state:
+            found = None
+            if group["damping"] is not None:
+                found = normal_equations(closure, len(like), group["rows"]).inverse(
+                    group["damping"]
+                )
+            state["inverse"] = (
+                torch.eye(len(like), dtype=like.dtype, device=like.device)
+                if found is None
+                else (found / 2).to(like)
+            )
+        inverse: Tensor = state["inverse"]
+        return inverse
+
+    def _begin_anew(self) -> None:
+        (group,) = self.param_groups
+        if group["made"]:
+            group["resets"] += 1
+        group["made"] = 0
+        self.state[group["params"][0]].pop("inverse", None)
+
+
+def update(
+    inverse: Tensor, moved: Tensor, before: Tensor, after: Tensor, length: float, broyden: bool
+) -> None:
+    """H₊ in place of H, which satisfies H₊y = s. Nothing where yᵀs is not positive.
+
+    H₊ = [H − Hy yᵀH/(yᵀHy) + φ (yᵀHy) vvᵀ]/τ + ρ ssᵀ, v = ρs − Hy/(yᵀHy), ρ = 1/yᵀs.
+
+    Args:
+        inverse: H, (n, n), symmetric and positive definite.
+        moved: s = −α Hg, (n,).
+        before, after: the gradients g and g₊ at both ends; y = g₊ − g.
+        length: α.
+    """
+    difference = after - before
+    curvature = float(difference @ moved)
+    if not curvature > 0:
+        return
+    image = inverse @ difference
+    quadratic = float(difference @ image)
+    tau, phi = scalings(
+        h=quadratic / curvature,
+        b=-length * float(moved @ before) / curvature,
+        parameters=len(moved),
+        broyden=broyden,
+    )
+    v = moved / curvature - image / quadratic
+    left = torch.stack([image, v, moved], 1)
+    factors = left.new_tensor([-1 / (tau * quadratic), phi * quadratic / tau, 1 / curvature])
+    torch.addmm(inverse, left, (left * factors).T, beta=1 / tau, out=inverse)
+
+
+def scalings(h: float, b: float, parameters: int, broyden: bool) -> tuple[float, float]:
+    """τ and φ of an update (Urbán, Stefanou & Pons 2025, section 3; Al-Baali & Khalfan 2005).
+
+    Args:
+        h: yᵀHy / yᵀs.
+        b: sᵀBs / yᵀs, B = H⁻¹.
+    """
+    if not broyden:
+        return min(1.0, 1 / b), 1.0
+    a = max(b * h - 1, 1e-16)  # Cauchy and Schwarz: not below 0 but for rounding
+    c = math.sqrt(a / (1 + a))
+    rho = min(1.0, h * (1 - c))
+    low, high = (rho - 1) / a, 1 / rho
+    theta = max(low, min(high, (1 - b) / b))
+    sigma = 1 + theta * a
+    power = abs(sigma) ** (1 / (1 - parameters))
+    bfgs = min(1.0, 1 / b)
+    tau = min(bfgs * power, sigma) if theta <= 0 else bfgs * min(power, 1 / theta)
+    return tau, (1 - theta) / (1 + a * theta)
+
+
+def _made_symmetric(inverse: Tensor) -> bool:
+    """Whether the matrix, made symmetric, is positive definite."""
+    inverse.copy_((inverse + inverse.T) / 2)
+    _, failed = torch.linalg.cholesky_ex(inverse)
+    return not int(failed)

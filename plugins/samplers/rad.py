@@ -1,0 +1,47 @@
+"""Points drawn where the residuals are large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import frozen
+
+from pinn.core import Box, Points, Sampler, at_least, option
+
+
+@frozen
+class ResidualAdaptiveDistribution(Sampler):
+    """New points drawn of many candidates with probability ∝ |r|ᵏ / mean |r|ᵏ + c.
+
+    The first points are uniform. Wu, Zhu, Tan, Kartha & Lu 2023, CMAME 403, arXiv 2207.10289 (RAD).
+    """
+
+    name = "rad"
+
+    k: float = option(1.0, "power of the residual", at_least(0))
+    c: float = option(
+        1.0, "share of points that look at no residual, in means of |r|ᵏ", at_least(0)
+    )
+    candidates: int = option(
+        10, "uniform points for each that is drawn, at which residuals are seen", at_least(1)
+    )
+
+    def draw(self, domain: Box, count: int, generator: np.random.Generator) -> Points:
+        return generator.uniform(domain.lower, domain.upper, (count, domain.dimension))
+
+    def redraw(
+        self,
+        domain: Box,
+        points: Points,
+        residuals: Callable[[Points], Points],
+        generator: np.random.Generator,
+    ) -> Points:
+        candidates = self.draw(domain, self.candidates * len(points), generator)
+        size = np.abs(residuals(candidates)).sum(axis=0) ** self.k
+        mean = size.mean()
+        share = (size / mean if mean > 0 else np.ones_like(size)) + self.c
+        chosen = generator.choice(
+            len(candidates), len(points), replace=False, p=share / share.sum(), shuffle=False
+        )
+        return candidates[chosen]
