@@ -45,6 +45,12 @@ class StageOptions:
     patience: int = option(
         1000, "steps without a minimum lower by 1 % that make a plateau", at_least(1)
     )
+    interior: int | None = option(
+        None, "points of this stage, where not those of [points]", optional(at_least(1))
+    )
+    redraw: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
+    chunk: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
+    factors: dict[str, float] | None = option(None, "instead of [weighting.factors], in this stage")
 
 
 @frozen

@@ -77,11 +77,18 @@ class Collocation:
 
 @frozen
 class Stage:
-    """An optimizer, and when it is done."""
+    """An optimizer, when it is done, and what the loss is meanwhile.
+
+    Attributes:
+        points: the options of [points], but for what the stage sets itself.
+        factors: of equations and conditions in this stage.
+    """
 
     optimizer: Optimizer
     options: StageOptions
     until: Until | None
+    points: PointsOptions
+    factors: Mapping[str, float]
 
     @property
     def steps(self) -> int:

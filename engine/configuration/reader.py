@@ -14,7 +14,7 @@ from pinn.core.discovery import registry
 from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of
 from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
 from pinn.core.options import Faults, options, refusal, structure
-from pinn.core.parts import Analyzer
+from pinn.core.parts import Analyzer, Optimizer
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.configuration.config import (
     WATCHED,
@@ -155,7 +155,9 @@ class _Reader:
             conditions = self.conditions(problem)
             if conditions is not None:
                 self.check_counts(points, conditions)
-                self.check_factors(weights)
+                self.check_factors("[weighting.factors]", weights.factors)
+                for place, (_, options) in enumerate(stages, 1):
+                    self.check_factors(f"[[optimizers]] {place} factors", options.factors or {})
         self.check()
         return Config(
             run=run,
@@ -164,7 +166,10 @@ class _Reader:
             points=Collocation(sampler, points, own),
             weighting=weighting,
             factors=weights.factors,
-            stages=tuple(Stage(*stage, u) for stage, u in zip(stages, untils, strict=True)),
+            stages=tuple(
+                _stage(*stage, until, points, weights)
+                for stage, until in zip(stages, untils, strict=True)
+            ),
             observers=tuple(observers or ()),
         )
 
@@ -335,12 +340,10 @@ class _Reader:
                     f"[points] conditions: expected at least 1, found {count} ({name})"
                 )
 
-    def check_factors(self, weights: WeightingOptions) -> None:
-        for name, factor in weights.factors.items():
+    def check_factors(self, where: str, factors: Mapping[str, float]) -> None:
+        for name, factor in factors.items():
             if factor < 0:
-                self.faults.append(
-                    f"[weighting.factors] {name}: expected at least 0, found {factor}"
-                )
+                self.faults.append(f"{where} {name}: expected at least 0, found {factor}")
 
     def same_names(self, where: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         for name in given:
@@ -352,6 +355,19 @@ class _Reader:
         for name in expected:
             if name not in given:
                 self.faults.append(f"{where} {name}: is missing")
+
+
+def _stage(
+    optimizer: Optimizer,
+    options: StageOptions,
+    until: Until | None,
+    points: PointsOptions,
+    weights: WeightingOptions,
+) -> Stage:
+    own = {name: getattr(options, name) for name in ("interior", "redraw", "chunk")}
+    given = {name: value for name, value in own.items() if value is not None}
+    factors = weights.factors if options.factors is None else options.factors
+    return Stage(optimizer, options, until, evolve(points, **given), factors)
 
 
 def _only(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

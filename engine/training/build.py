@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.core.errors import PartError, PinnError, Whence, out_of_memory
+from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of, out_of_memory
 from pinn.core.parts import Network
 from pinn.core.problem import Problem
 from pinn.core.randomness import torch_generator
@@ -31,12 +32,25 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     device, dtype = choose_device(config.run.device), number_format(config.run.precision)
     module = build_module(config.network, config.problem, config.run.seed)
     module.to(device=device, dtype=dtype)
+    first = config.stages[0]
     objective = Objective(
-        config.problem, module, config.weighting, dict(config.factors), config.points.options.chunk
+        config.problem, module, config.weighting, first.factors, first.points.chunk
     )
+    _check_factors("[weighting.factors]", config.factors, objective.names)
+    for place, stage in enumerate(config.stages, 1):
+        _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device)
     _try(config.network, module, objective, evaluator)
     return module, objective, evaluator
+
+
+def _check_factors(where: str, factors: Mapping[str, float], names: Sequence[str]) -> None:
+    for name in factors:
+        if name not in names:
+            raise PinnError(
+                f"{where} {name}: no such equation or condition{nearest(name, names)}; there are "
+                f"{one_of(names)}"
+            )
 
 
 def build_module(network: Network, problem: Problem, seed: int) -> torch.nn.Module:

@@ -49,6 +49,11 @@ class Closure:
     _step_begins: bool = field(default=False, init=False)
     _last: _Answered | None = field(default=None, init=False)
 
+    def use(self, objective: Objective) -> None:
+        """Go on with another loss."""
+        self.objective = objective
+        self._last = None
+
     def begin(self) -> None:
         """A step begins."""
         self._step_begins = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, vjp, vmap
 
 from pinn.core.domain import PointSet
-from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of
+from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.residuals import residuals
@@ -69,7 +70,7 @@ class Objective:
         problem: Problem,
         module: torch.nn.Module,
         weighting: Weighting,
-        factors: dict[str, float],
+        factors: Mapping[str, float],
         chunk: int = 0,
     ) -> None:
         self.problem = problem
@@ -91,14 +92,9 @@ class Objective:
                 Whence(problem),
                 f": equations and conditions share a name: {one_of(names)}",
             )
-        for name in factors:
-            if name not in names:
-                raise PinnError(
-                    f"[weighting.factors] {name}: no such equation or condition"
-                    f"{nearest(name, names)}; there are {one_of(names)}"
-                )
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
+        self._compiled_by: tuple[Compile, bool] | None = None
         self._rows_of_conditions: dict[str, Callable[..., Rows]] = {
             name: partial(self._rows_of_condition, name) for name in self.conditions
         }
@@ -110,9 +106,21 @@ class Objective:
 
     def compiled(self, compiler: Compile, batches: bool = False) -> None:
         """Have every evaluation compiled, and with `batches` the batch gradients too."""
+        self._compiled_by = compiler, batches
         for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
             setattr(self, name, compiler(getattr(self, name)))
         self._rows_of_conditions = {n: compiler(f) for n, f in self._rows_of_conditions.items()}
+
+    def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
+        """The same loss with these factors and this chunk, compiled if this one is."""
+        if self._factors == {name: factors.get(name, 1.0) for name in self.names}:
+            same = copy(self)
+            same.chunk = chunk
+            return same
+        other = Objective(self.problem, self.module, self.weighting, factors, chunk)
+        if self._compiled_by:
+            other.compiled(*self._compiled_by)
+        return other
 
     def evaluate(
         self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True

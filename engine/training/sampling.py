@@ -36,12 +36,16 @@ def redraw_interior(
     domain: Box,
     seed: int,
     draw: int,
+    count: int,
     interior: Tensor,
     residuals: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """New interior points in place of these; `draw` numbers the redraws.
+    """`count` new interior points in place of these.
+
+    Where their number changes, the sampler sees points that it has drawn as at the start.
 
     Args:
+        draw: numbers the redraws.
         residuals: (equations, n) at points (n, dimension).
     """
 
@@ -50,6 +54,8 @@ def redraw_interior(
 
     stream = numpy_generator(seed, "sampling", draw)
     old = interior.double().cpu().numpy()
+    if count != len(old):
+        old = _draw(sampler, domain, count, stream)
     new = _checked(sampler, sampler.redraw(domain, old, seen, stream), old.shape)
     return torch.as_tensor(new).to(interior)
 

@@ -84,7 +84,8 @@ class State:
 def initial_state(config: Config, module: torch.nn.Module, equations: int) -> State:
     """The state before the first step; `equations` is their number."""
     like = next(module.parameters())
-    points = draw_points(config.problem, config.points, config.run.seed, like)
+    of_stage = evolve(config.points, options=config.stages[0].points)
+    points = draw_points(config.problem, of_stage, config.run.seed, like)
     return State(
         module,
         build_optimizer(config.stages[0].optimizer, module),

@@ -37,9 +37,12 @@ class Trainer:
     directory: RunDirectory
     observing: Observing
     closure: Closure = field(init=False)
+    _redrawn_in: int | None = field(default=None, init=False)
+    """The stage whose first new points were told of."""
 
     def __attrs_post_init__(self) -> None:
         self.closure = Closure(self.state, self.objective, self.not_finite)
+        self.use_loss_of_stage()
 
     @property
     def evaluation(self) -> Evaluation | None:
@@ -87,7 +90,9 @@ class Trainer:
         """Go on by one step, with a new stage or new points where they are due; returns its loss."""
         if self.stage_done:
             self.state.next_stage(self.config.stages[self.state.stage + 1].optimizer)
-        if self._due(self.config.points.options.redraw):
+            self.use_loss_of_stage()
+        resized = self.stage.points.interior != len(self.state.points.interior)
+        if resized or self._due(self.stage.points.redraw):
             self.redraw()
         with self.observing.timed("training"):
             evaluation = self.step()
@@ -95,14 +100,20 @@ class Trainer:
         self.observe(evaluation)
         return float(evaluation.loss)
 
+    def use_loss_of_stage(self) -> None:
+        self.objective = self.objective.changed(self.stage.factors, self.stage.points.chunk)
+        self.closure.use(self.objective)
+
     def redraw(self) -> None:
-        """Other interior points; what belongs to single points, weights and memories, starts again."""
+        """Other interior points, as many as the stage has; what belongs to single points, weights and
+        memories, starts again."""
         config, state = self.config, self.state
         interior = redraw_interior(
             config.points.sampler,
             config.problem.domain,
             config.run.seed,
             state.draws,
+            self.stage.points.interior,
             state.points.interior,
             self.objective.residuals_alone,
         )
@@ -110,7 +121,11 @@ class Trainer:
         begun = initial_memories((o.analyzer for o in config.observers), interior)
         state.memories.clear()
         state.memories.update(begun)
-        self.reporter.note(f"step {state.step}: new points; their weights start again")
+        if self._redrawn_in != state.stage:
+            every = self.stage.points.redraw
+            often = f", and so every {every:,} steps" if every else ""
+            self.reporter.note(f"step {state.step}: new points; their weights start again{often}")
+        self._redrawn_in = state.stage
 
     def step(self) -> Evaluation:
         """One optimizer step: residuals → weights → loss → gradient → parameters."""

@@ -130,7 +130,7 @@ def test_redrawn_points_are_new_and_repeatable(config: Config) -> None:
 
     def redrawn(draw: int) -> torch.Tensor:
         sampler, domain = config.points.sampler, config.problem.domain
-        return redraw_interior(sampler, domain, config.run.seed, draw, first, residuals)
+        return redraw_interior(sampler, domain, config.run.seed, draw, len(first), first, residuals)
 
     second, third = redrawn(1), redrawn(2)
     assert second.shape == first.shape
