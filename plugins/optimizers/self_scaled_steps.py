@@ -44,14 +44,15 @@ class SelfScaledSteps(torch.optim.Optimizer):
         loss, gradient = self._loss_and_gradient(closure)
         here = parameters_to_vector(parameters)
         inverse = self._inverse(here, closure)
-        direction = -(inverse @ gradient)
+        image = self._image(inverse, gradient)
+        direction = -image
         slope = float(gradient @ direction)
         if not slope < 0:
             self._begin_anew()
             return loss
         identity = group["damping"] is None and not group["made"]
-        unit = float(loss)
-        first = unit / -slope if identity else 1.0  # where the tangent along g reaches zero
+        unit = 2.0 ** math.frexp(float(loss))[1]  # a power of two: scaling by it is exact
+        first = float(loss) / -slope if identity else 1.0  # where the tangent along g reaches zero
 
         def at(_: Any, length: float, along: Tensor) -> tuple[float, Tensor]:
             vector_to_parameters(here + length * along, parameters)
@@ -59,17 +60,21 @@ class SelfScaledSteps(torch.optim.Optimizer):
             return float(found) / unit, slopes / unit
 
         found, slopes, length, evaluations = _strong_wolfe(
-            at, here, first, direction, 1.0, gradient / unit, slope / unit,
+            at, here, first, direction, float(loss) / unit, gradient / unit, slope / unit,
             tolerance_change=0.0, max_ls=group["max_evaluations"],
         )  # fmt: skip
         group |= {"step_length": float(length), "evaluations": evaluations}
-        if not found < 1:
+        if not found < float(loss) / unit:
             vector_to_parameters(here, parameters)
             self._begin_anew()
             return loss
         moved = length * direction
         vector_to_parameters(here + moved, parameters)
-        update(inverse, moved, gradient, slopes * unit, length, group["broyden"])
+        after = slopes * unit
+        images = image, inverse @ after
+        state = self.state[parameters[0]]
+        state["gradient"] = after
+        state["image"] = update(inverse, moved, (gradient, after), images, length, group["broyden"])
         group["made"] += 1
         if group["made"] % group["check"] == 0 and not _made_symmetric(inverse):
             self._begin_anew()
@@ -98,43 +103,57 @@ class SelfScaledSteps(torch.optim.Optimizer):
         inverse: Tensor = state["inverse"]
         return inverse
 
+    def _image(self, inverse: Tensor, gradient: Tensor) -> Tensor:
+        """Hg, which the last update has found already unless points or weights have changed."""
+        state = self.state[self.param_groups[0]["params"][0]]
+        if "gradient" in state and torch.equal(gradient, state["gradient"]):
+            known: Tensor = state["image"]
+            return known
+        return inverse @ gradient
+
     def _begin_anew(self) -> None:
         (group,) = self.param_groups
         if group["made"]:
             group["resets"] += 1
         group["made"] = 0
-        self.state[group["params"][0]].pop("inverse", None)
+        self.state[group["params"][0]].clear()
 
 
 def update(
-    inverse: Tensor, moved: Tensor, before: Tensor, after: Tensor, length: float, broyden: bool
-) -> None:
-    """H₊ in place of H, which satisfies H₊y = s. Nothing where yᵀs is not positive.
+    inverse: Tensor,
+    moved: Tensor,
+    gradients: tuple[Tensor, Tensor],
+    images: tuple[Tensor, Tensor],
+    length: float,
+    broyden: bool,
+) -> Tensor:
+    """H₊ in place of H, such that H₊y = s; nothing where yᵀs is not positive. Returns H₊g₊.
 
     H₊ = [H − Hy yᵀH/(yᵀHy) + φ (yᵀHy) vvᵀ]/τ + ρ ssᵀ, v = ρs − Hy/(yᵀHy), ρ = 1/yᵀs.
 
     Args:
         inverse: H, (n, n), symmetric and positive definite.
         moved: s = −α Hg, (n,).
-        before, after: the gradients g and g₊ at both ends; y = g₊ − g.
+        gradients: g and g₊ at both ends; y = g₊ − g.
+        images: Hg and Hg₊.
         length: α.
     """
-    difference = after - before
+    difference, image = (after - before for before, after in (gradients, images))
     curvature = float(difference @ moved)
     if not curvature > 0:
-        return
-    image = inverse @ difference
+        return images[1]
     quadratic = float(difference @ image)
     tau, phi = scalings(
         h=quadratic / curvature,
-        b=-length * float(moved @ before) / curvature,
+        b=-length * float(moved @ gradients[0]) / curvature,
         parameters=len(moved),
         broyden=broyden,
     )
     v = moved / curvature - image / quadratic
     left = torch.stack([image, v, moved], 1)
-    factors = left.new_tensor([-1 / (tau * quadratic), phi * quadratic / tau, 1 / curvature])
-    torch.addmm(inverse, left, (left * factors).T, beta=1 / tau, out=inverse)
+    right = left * left.new_tensor([-1 / (tau * quadratic), phi * quadratic / tau, 1 / curvature])
+    torch.addmm(inverse, left, right.T, beta=1 / tau, out=inverse)
+    return images[1] / tau + left @ (right.T @ gradients[1])
 
 
 def scalings(h: float, b: float, parameters: int, broyden: bool) -> tuple[float, float]:

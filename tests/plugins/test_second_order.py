@@ -156,7 +156,11 @@ def test_the_update_keeps_the_secant_equation_and_stays_positive_definite(
     inverse, before, other = positive_definite(seed, size)
     moved = -length * (inverse @ before)
     after = before + other * torch.sign(other @ moved)  # yᵀs > 0, as a Wolfe step has it
-    update(inverse, moved, before, after, length, broyden)
+    images = inverse @ before, inverse @ after
+    image = update(inverse, moved, (before, after), images, length, broyden)
+    torch.testing.assert_close(
+        image, inverse @ after, rtol=1e-6, atol=1e-8 * (1 + float(inverse.abs().max()))
+    )
     largest = float(inverse.abs().max())
     torch.testing.assert_close(
         inverse @ (after - before), moved, rtol=1e-6, atol=1e-9 * (1 + largest)
@@ -177,7 +181,8 @@ def test_curvature_that_is_not_positive_leaves_the_matrix() -> None:
     inverse, before, _ = positive_definite(0, 5)
     kept = inverse.clone()
     moved = -(inverse @ before)
-    update(inverse, moved, before, before - moved, 1.0, True)
+    after = before - moved
+    update(inverse, moved, (before, after), (inverse @ before, inverse @ after), 1.0, True)
     assert torch.equal(inverse, kept)
 
 

@@ -1,0 +1,185 @@
+"""The error that an hour buys: the set-ups of `configs/fast/`, each from nothing, over seeds.
+
+    python -m benchmarks.accuracy                           # all, 3 seeds, an hour a run
+    python -m benchmarks.accuracy burgers --minutes 15      # and again: goes on where it stopped
+
+Writes `results/accuracy.json` and `docs/accuracy.png`, and prints the table. The clock of a run starts
+before its network is built, compiling and measuring the error included. CPU seconds stand beside it:
+where they are fewer than cores times the clock, other work slowed the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from attrs import define, field
+
+from benchmarks.machine import describe
+from pinn.engine import load_config, train
+from pinn.engine.training.progress import Reporter
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs" / "fast"
+RESULTS = Path(__file__).with_name("results") / "accuracy.json"
+FIGURE = ROOT / "docs" / "accuracy.png"
+MINUTES = (1, 3, 15, 60)
+ERRORS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+SECONDS_BETWEEN = 1.0
+
+Curve = list[tuple[float, float, int, float]]
+"""Seconds by the clock, seconds of the CPU, step, relative L2 error; growing in the first three."""
+
+
+@define
+class Clock(Reporter):
+    """Notes when which error was measured, in a file beside the run; stops it when its time is over."""
+
+    file: Path
+    limit: float
+    _offset: tuple[float, float] = field(default=(0.0, 0.0), init=False)
+    _begun: tuple[float, float] = field(init=False)
+    _seen: float | str | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
+
+    def begin(self, done: int, total: int) -> None:
+        """Forget what was measured behind the checkpoint that the run goes on from."""
+        curve = [row for row in read(self.file) if row[2] <= done]
+        self.file.write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
+        if curve:
+            self._offset = curve[-1][:2]
+
+    def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
+        wall = self._offset[0] + time.perf_counter() - self._begun[0]
+        cpu = self._offset[1] + time.process_time() - self._begun[1]
+        error = shown.get("rel_l2")
+        if error is not None and error != self._seen:
+            self._seen = error
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([round(wall, 2), round(cpu, 2), step, error]) + "\n")
+        if wall > self.limit:
+            signal.raise_signal(signal.SIGINT)
+
+
+def read(file: Path) -> Curve:
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [tuple(json.loads(line)) for line in lines]
+
+
+def run(problem: str, seed: int, minutes: float, runs: Path) -> Curve:
+    """Train for so long, from the checkpoint that is there if one is; the whole curve."""
+    directory = runs / f"{problem}-{seed}"
+    file = runs / f"{problem}-{seed}.jsonl"
+    runs.mkdir(parents=True, exist_ok=True)
+    done = read(file)
+    if not done or done[-1][0] < 60 * minutes:
+        changes = [f"run.directory={directory}", f"run.seed={seed}"]
+        config = load_config(CONFIGS / f"{problem}.toml", changes)
+        train(config, Clock(file, 60 * minutes))
+    return [row for row in read(file) if row[0] <= 60 * minutes]
+
+
+def thinned(curve: Curve) -> Curve:
+    """At most one row a few per cent of the time: what a figure shows."""
+    kept: Curve = []
+    for row in curve:
+        if not kept or row[0] > 1.02 * kept[-1][0] or row is curve[-1]:
+            kept.append(row)
+    return kept
+
+
+def error_after(curve: Curve, minutes: float) -> float | None:
+    """The lowest error measured by then; None where the run was shorter, or measured none."""
+    by_then = [error for wall, _, _, error in curve if wall <= 60 * minutes]
+    long_enough = bool(curve) and curve[-1][0] > 0.98 * 60 * minutes
+    return min(by_then) if by_then and long_enough else None
+
+
+def seconds_to(curve: Curve, error: float) -> float | None:
+    return next((wall for wall, _, _, reached in curve if reached <= error), None)
+
+
+def middle_and_worst(values: Sequence[float | None]) -> str:
+    """Median and worst; a dash where one of the runs has no value."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "–"
+    return f"{median(known):.1e} ({max(known):.1e})"
+
+
+def seconds_or_never(values: Sequence[float | None]) -> str:
+    """The median, of which a run that never arrived is above."""
+    known = sorted(value if value is not None else float("inf") for value in values)
+    found = known[len(known) // 2] if known else float("inf")
+    return f"{found:,.0f} s" if found < float("inf") else "–"
+
+
+def table(found: Mapping[str, Mapping[str, Curve]]) -> str:
+    minutes, errors = [f"{m} min" for m in MINUTES], [f"to {e:.0e}" for e in ERRORS]
+    lines = [
+        "| " + " | ".join(["problem", "seeds", *minutes, *errors, "steps", "CPU/clock"]) + " |",
+        "|---" * (4 + len(minutes) + len(errors)) + "|",
+    ]
+    for problem, curves in found.items():
+        of = list(curves.values())
+        reached = [middle_and_worst([error_after(c, m) for c in of]) for m in MINUTES]
+        times = [seconds_or_never([seconds_to(c, e) for c in of]) for e in ERRORS]
+        steps = f"{median(c[-1][2] for c in of):,.0f}"
+        share = f"{median(c[-1][1] / c[-1][0] for c in of):.2f}"
+        cells = [problem, str(len(of)), *reached, *times, steps, share]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(found: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
+    """Error against time, every seed a line, a colour a problem."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for number, (problem, curves) in enumerate(found.items()):
+        for place, curve in enumerate(curves.values()):
+            wall, _, _, error = zip(*curve, strict=True)
+            label = problem if not place else None
+            axes.loglog(wall, error, color=f"C{number}", lw=1, label=label)
+    for minutes in MINUTES:
+        axes.axvline(60 * minutes, color="0.85", lw=0.8, zorder=0)
+        axes.annotate(f"{minutes} min", (60 * minutes, 1.01), xycoords=("data", "axes fraction"),
+                      fontsize=8, ha="center")  # fmt: skip
+    axes.set(xlabel="seconds from nothing, two cores", ylabel="relative $L_2$ error")
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(file, dpi=160)
+
+
+def main() -> None:
+    known = sorted(path.stem for path in CONFIGS.glob("*.toml"))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("problems", nargs="*", choices=[*known, []], help="; ".join(known))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "accuracy")
+    asked = parser.parse_args()
+    kept: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"curves": {}}
+    for seed in range(asked.seeds):
+        for problem in asked.problems or known:
+            curve = run(problem, seed, asked.minutes, asked.runs)
+            kept["curves"].setdefault(problem, {})[str(seed)] = thinned(curve)
+            kept |= {"machine": describe(), "columns": ["seconds", "cpu_seconds", "step", "rel_l2"]}
+            RESULTS.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+            print(
+                f"{problem}, seed {seed}: {curve[-1][3]:.2e} after {curve[-1][0]:,.0f} s",
+                flush=True,
+            )
+    print(table(kept["curves"]))
+    draw(kept["curves"], FIGURE)
+
+
+if __name__ == "__main__":
+    main()
