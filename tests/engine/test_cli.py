@@ -157,6 +157,20 @@ def test_init_writes_a_file_that_runs(words: list[str]) -> None:
     assert any(line.lstrip().startswith("#") for line in file.read_text().splitlines())
 
 
+@pytest.mark.parametrize(
+    ("recipe", "file"),
+    [
+        ("fast", "pinn.toml"),
+        ("accurate", "configs/fast/burgers.toml"),
+        ("paper", "configs/papers/allen-cahn-rba.toml"),
+    ],
+)
+def test_recipes_are_the_files_that_are_measured(recipe: str, file: str) -> None:
+    assert pinn("init", "--recipe", recipe).exit_code == 0
+    shipped = Path(__file__).parents[2] / file
+    assert Path("pinn.toml").read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
+
+
 def test_init_keeps_what_is_there() -> None:
     Path("pinn.toml").write_text("mine", encoding="utf-8")
     result = pinn("init")
