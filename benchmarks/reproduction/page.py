@@ -55,6 +55,7 @@ def write_page(folder: Path) -> Path:
         tables={"recorded": rows_of_authors}
         | {name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
         sooner=list(sooner_rows(whole["laptop"])),
+        ablated=SCALES["laptop"].ablated,
         ablations=list(ablation_rows(scales["laptop"])),
         counts={
             name: (len(runs), SCALES[name].seeds * len(SET_UPS)) for name, runs in whole.items()
