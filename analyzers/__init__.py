@@ -16,6 +16,7 @@ from pinn.analyzers.maps import Maps
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.phases_command import phases
 from pinn.analyzers.rounding import Rounding
+from pinn.analyzers.search import Search
 from pinn.analyzers.sensitivity import Sensitivity
 from pinn.analyzers.snr import SignalToNoise
 from pinn.analyzers.spectrum import Spectrum
@@ -37,6 +38,7 @@ def pinn_analyzers() -> Sequence[type[Analyzer]]:
         Compression,
         Spectrum,
         Curvature,
+        Search,
         Maps,
         Sensitivity,
         Stagnation,

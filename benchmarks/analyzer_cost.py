@@ -34,7 +34,8 @@ EARLY, EVERY, STEPS = 300, 100, 300_000
 """The papers' cadence: every 2 steps up to EARLY, then every EVERY."""
 ANALYZERS = [
     "error", "snr", "adam-snr", "equilibrium", "balance", "homogeneity", "phases", "compression",
-    "spectrum", "curvature", "sensitivity", "stagnation", "fresh", "rounding", "symmetry", "maps",
+    "spectrum", "curvature", "sensitivity", "stagnation", "fresh", "rounding", "symmetry", "search",
+    "maps",
 ]  # fmt: skip
 
 

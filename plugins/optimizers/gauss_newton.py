@@ -17,7 +17,8 @@ class GaussNewton(Optimizer):
     The damping μ follows the gain ratio, actual over predicted decrease of ‖ρ‖² (Marquardt 1963; Nocedal
     & Wright 2006, sections 4.1 and 10.3). Where there are fewer residuals than parameters the same step
     is −Jᵀ(JJᵀ + μ m I)⁻¹ρ. Its cost grows with the square of the number of parameters; meant for up to
-    some 5,000 of them and float64.
+    some 5,000 of them and float64. A step that lowers the loss at no damping moves nothing, and training
+    goes on.
     """
 
     name = "gauss-newton"
@@ -29,8 +30,9 @@ class GaussNewton(Optimizer):
     rows: int = option(1024, "points whose derivatives are held at once", at_least(1))
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        from pinn.plugins.optimizers.dense import check_precision
         from pinn.plugins.optimizers.gauss_newton_steps import GaussNewtonSteps
 
-        return GaussNewtonSteps(
-            parameters, self.damping, self.grow, self.shrink, self.tries, self.rows
-        )
+        given = list(parameters)
+        check_precision(self.name, given)
+        return GaussNewtonSteps(given, self.damping, self.grow, self.shrink, self.tries, self.rows)

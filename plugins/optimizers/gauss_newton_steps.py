@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -10,9 +11,12 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pinn.core import Closure
+from pinn.plugins.optimizers.dense import check_square
 
 STRIPS = 8
 """Strips of columns in which JᵀJ is summed, each no further than its diagonal."""
+HELD = 2
+"""Square matrices at once: JᵀJ and its Cholesky factor."""
 LEAST, MOST = 1e-14, 1e8
 """Bounds of the damping."""
 LITTLE, MUCH = 0.25, 0.75
@@ -64,9 +68,22 @@ class GaussNewtonSteps(torch.optim.Optimizer):
                 group |= {"gain_ratio": ratio, "step_length": length, "evaluations": tried}
                 return loss
         vector_to_parameters(here, parameters)
+        if not group["refused"]:
+            _tell_refused(group["damping"], direction is None)
         group |= {"gain_ratio": 0.0, "step_length": 0.0, "evaluations": group["tries"]}
         group["refused"] += 1
         return loss
+
+
+def _tell_refused(damping: float, unsolved: bool) -> None:
+    """Once a stage: how many there are is recorded."""
+    why = "its system is singular or not finite" if unsolved else "the loss falls at no damping"
+    warnings.warn(
+        f"gauss-newton refuses a step: {why}, up to {damping:.1g}. Nothing moved, and training goes "
+        'on. The loss may be at the floor of the precision ([run] precision = "float64"), or an '
+        "equation may not depend on the network; the analyzer search counts such steps",
+        stacklevel=2,
+    )
 
 
 class _System(Protocol):
@@ -78,8 +95,14 @@ class _System(Protocol):
 
 
 def _system(closure: Closure, unknowns: int, rows: int) -> _System:
-    """The smaller one of two that have the same solution."""
-    if len(closure.residuals()) >= unknowns:
+    """The smaller one of two that have the same solution.
+
+    Raises:
+        PinnError: its matrix does not fit into memory.
+    """
+    like = closure.residuals()
+    if len(like) >= unknowns:
+        check_square("gauss-newton", unknowns, HELD, like.device)
         return normal_equations(closure, unknowns, rows)
     return _Kernel(_blocks(closure, rows))
 

@@ -20,13 +20,18 @@ class ScaleFreeLBFGS(torch.optim.LBFGS):
     And torch stays for good where its direction does not descend, or moves to NaN where the numbers of
     its line search overflow. Here such a step is taken back, the curvature is forgotten, and the next
     one follows the gradient, SHORTER.
+
+    Its one group has `evaluations`, those of the loss in the line search of the last step.
     """
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         (group,) = self.param_groups
         parameters: list[Tensor] = group["params"]
 
+        group["evaluations"] = -1  # the first is that of the step, where it begins
+
         def in_units() -> float:
+            group["evaluations"] += 1
             loss = float(closure())
             unit = group.setdefault("unit", abs(loss) or 1.0)
             for parameter in parameters:

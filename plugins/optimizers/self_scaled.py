@@ -37,11 +37,15 @@ class SelfScaledBFGS(Optimizer):
     rows: int = option(1024, "points whose derivatives are held at once there", at_least(1))
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        from pinn.plugins.optimizers.self_scaled_steps import SelfScaledSteps
+        from pinn.plugins.optimizers.dense import check_precision, check_square
+        from pinn.plugins.optimizers.self_scaled_steps import HELD, SelfScaledSteps
 
+        given = list(parameters)
+        check_square(self.name, sum(p.numel() for p in given), HELD, given[0].device)
+        check_precision(self.name, given)
         damping = self.damping if self.start == "gauss-newton" else None
         return SelfScaledSteps(
-            parameters, self.broyden, self.evaluations, self.check, damping, self.rows
+            given, self.broyden, self.evaluations, self.check, damping, self.rows
         )
 
 

@@ -14,6 +14,9 @@ from torch.optim.lbfgs import _strong_wolfe
 from pinn.core import Closure
 from pinn.plugins.optimizers.gauss_newton_steps import normal_equations
 
+HELD = 3
+"""Square matrices at once, where the inverse begins and where it is made symmetric."""
+
 
 class SelfScaledSteps(torch.optim.Optimizer):
     """Quasi-Newton steps along −Hg that satisfy the strong Wolfe conditions (c₁ = 1e-4, c₂ = 0.9).

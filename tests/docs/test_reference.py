@@ -170,10 +170,11 @@ def test_every_quantity_that_is_recorded_is_documented(make_config: Callable[...
     # `needs` is met in the order in which the parts stand here
     analyzers = ["error", "snr", "adam-snr", "equilibrium", "balance", "homogeneity", "phases"]
     analyzers += ["compression", "spectrum", "curvature", "sensitivity", "stagnation", "fresh"]
-    analyzers += ["rounding", "symmetry"]
+    analyzers += ["rounding", "symmetry", "search"]
     assert {*analyzers, "maps"} == {part.name for part in registry().parts("analyzer")}
     observed = [{"name": name, "every": 1} for name in analyzers] + [{"name": "maps", "at": [2]}]
-    run = train(make_config({"name": "burgers"}, analyzers=observed))
+    stages = [{"name": name, "steps": 3} for name in ("adam", "gauss-newton", "ss-broyden")]
+    run = train(make_config({"name": "burgers"}, analyzers=observed, optimizers=stages))
     for quantity in {name for row in rows(run.path) for name in row}:
         assert any(re.fullmatch(pattern, quantity) for pattern in patterns), quantity
 
