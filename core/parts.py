@@ -100,8 +100,11 @@ class Closure(Protocol):
     def residuals(self) -> Tensor:
         """ρ, (residuals,)."""
 
-    def jacobian(self, rows: int = ...) -> Iterator[tuple[Tensor, Tensor]]:
-        """ρ (m,) and J = ∂ρ/∂θ (m, parameters), in blocks of about `rows` points."""
+    def jacobian(self, rows: int = ..., once: bool = ...) -> Iterator[tuple[Tensor, Tensor]]:
+        """ρ (m,) and J = ∂ρ/∂θ (m, parameters), in blocks of about `rows` points.
+
+        `once`: it is seldom asked for, so that compiling it would not pay.
+        """
 
 
 class Optimizer(ABC):

@@ -60,7 +60,7 @@ class _Descent:
     def residuals(self) -> Tensor:
         return self._weighted().detach()
 
-    def jacobian(self, rows: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
+    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
         slopes = torch.ones(4, dtype=self.parameters[0].dtype)
         slopes[2:] *= math.sqrt(2)
         for here in torch.arange(4).split(max(rows, 1)):

@@ -83,8 +83,9 @@ class Closure:
         return self.objective.weighted_residuals(*self._here)
 
     @called_back
-    def jacobian(self, rows: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.objective.jacobian(*self._here, rows)
+    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        objective = self.objective.uncompiled if once else self.objective
+        return objective.jacobian(*self._here, rows)
 
     @property
     def _here(self) -> tuple[Any, PointSet, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -111,11 +111,18 @@ class Objective:
             setattr(self, name, compiler(getattr(self, name)))
         self._rows_of_conditions = {n: compiler(f) for n, f in self._rows_of_conditions.items()}
 
+    @cached_property
+    def uncompiled(self) -> Objective:
+        """The same loss, evaluated eagerly: for what is asked for too seldom to be compiled."""
+        factors = dict(self._factors)
+        return Objective(self.problem, self.module, self.weighting, factors, self.chunk)
+
     def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
         """The same loss with these factors and this chunk, compiled if this one is."""
         if self._factors == {name: factors.get(name, 1.0) for name in self.names}:
             same = copy(self)
             same.chunk = chunk
+            same.__dict__.pop("uncompiled", None)
             return same
         other = Objective(self.problem, self.module, self.weighting, factors, chunk)
         if self._compiled_by:

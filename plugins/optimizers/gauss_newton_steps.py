@@ -107,12 +107,14 @@ def _system(closure: Closure, unknowns: int, rows: int) -> _System:
     return _Kernel(_blocks(closure, rows))
 
 
-def normal_equations(closure: Closure, unknowns: int, rows: int) -> NormalEquations:
-    return NormalEquations(_blocks(closure, rows), unknowns)
+def normal_equations(
+    closure: Closure, unknowns: int, rows: int, once: bool = False
+) -> NormalEquations:
+    return NormalEquations(_blocks(closure, rows, once), unknowns)
 
 
-def _blocks(closure: Closure, rows: int) -> Blocks:
-    return ((r.double(), j.double()) for r, j in closure.jacobian(rows))
+def _blocks(closure: Closure, rows: int, once: bool = False) -> Blocks:
+    return ((r.double(), j.double()) for r, j in closure.jacobian(rows, once))
 
 
 class NormalEquations:

@@ -36,7 +36,7 @@ class Least:
     def residuals(self) -> Tensor:
         return self.function(self.x).detach()
 
-    def jacobian(self, rows: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
+    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
         found = torch.func.jacrev(self.function)(self.x.detach())
         yield from zip(self.residuals().split(rows), found.split(rows), strict=True)
 
