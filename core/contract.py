@@ -15,7 +15,7 @@ import pluggy
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.kinds import Kind
-from pinn.core.options import check_readable, options
+from pinn.core.options import check_readable, key_of, options
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -118,7 +118,7 @@ def check_part(kind: Kind, cls: Any) -> None:
 def _check_name(cls: type[Any]) -> None:
     name = getattr(cls, "name", None)
     example = f"as in name = {_hyphened(cls.__name__)!r}"
-    if "name" in {field.name for field in options(cls)}:
+    if "name" in {key_of(field) for field in options(cls)}:
         raise PinnError(
             f"{cls.__name__}: its name is an option; write it without a type, {example}"
         )
@@ -161,10 +161,10 @@ def _check_options(kind: Kind, cls: type[Any]) -> None:
             raise PinnError(
                 f"{cls.__name__}: the type of an option is not known: {error}"
             ) from None
-    taken = {field.name for field in options(kind.options)} if kind.options else set()
+    taken = {key_of(field) for field in options(kind.options)} if kind.options else set()
     for field in options(cls):
-        where = f"{cls.__name__}: the option {field.name!r}"
-        if field.name in taken:
+        where = f"{cls.__name__}: the option {key_of(field)!r}"
+        if key_of(field) in taken:
             raise PinnError(f"{where} has the name of an option that every {kind.name} has")
         if field.type is None:
             raise PinnError(f"{where} has no type: write {field.name}: float = …")

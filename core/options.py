@@ -94,9 +94,14 @@ def options(cls: type[Any]) -> list[attrs.Attribute[Any]]:
     return [field for field in attrs.fields(cls) if field.init]
 
 
+def key_of(field: attrs.Attribute[Any]) -> str:
+    """What a table calls it: `class` for a field `class_`, whose own name Python would not allow."""
+    return field.name.removesuffix("_")
+
+
 def unstructure(instance: Any) -> dict[str, Any]:
     """The options of an attrs instance as TOML values; what is None is left out."""
-    found = {field.name: getattr(instance, field.name) for field in options(type(instance))}
+    found = {key_of(field): getattr(instance, field.name) for field in options(type(instance))}
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in found.items()
@@ -111,7 +116,7 @@ def structure(table: Mapping[str, Any], cls: type[T]) -> T:
         Faults: unknown or missing keys, wrong types, values that a validator refuses.
     """
     attrs.resolve_types(cls)  # type: ignore[type-var]
-    fields = {field.name: field for field in options(cls)}
+    fields = {key_of(field): field for field in options(cls)}
     faults: list[tuple[str, Exception]] = [
         (key, PinnError(f"unknown key{nearest(key, fields)}; known are {one_of(fields)}"))
         for key in sorted(table.keys() - fields.keys())

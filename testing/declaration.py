@@ -8,7 +8,7 @@ import tomli
 import tomli_w
 from attrs.exceptions import FrozenInstanceError
 
-from pinn.core.options import Faults, options, structure, type_name, unstructure
+from pinn.core.options import Faults, key_of, options, structure, type_name, unstructure
 from pinn.core.registry import summary
 from pinn.testing.trial import Trial
 
@@ -37,7 +37,7 @@ def it_says_what_it_is(trial: Trial) -> None:
     for field in options(cls):
         if not field.metadata.get("help"):
             trial.advise(
-                f"the option {field.name!r} has no description for `pinn describe`: write "
+                f"the option {key_of(field)!r} has no description for `pinn describe`: write "
                 f'{field.name}: {type_name(field.type)} = option(…, "what it is")'
             )
 
@@ -63,7 +63,7 @@ def its_options_survive_a_toml_file(trial: Trial) -> None:
     for field in options(cls):
         one, other = getattr(part, field.name), getattr(again, field.name)
         assert one == other, (
-            f"the option {field.name!r} is {one!r}, but {other!r} when it is read back from a "
+            f"the option {key_of(field)!r} is {one!r}, but {other!r} when it is read back from a "
             f"TOML file: a converter or {type_name(field.type)} does not fit; use {TYPES}"
         )
     assert again == part, (
@@ -75,8 +75,8 @@ def its_options_survive_a_toml_file(trial: Trial) -> None:
 def wrongly_typed_options_are_refused(trial: Trial) -> None:
     cls = type(trial.part)
     for field in options(cls):
-        assert not all(_accepted(cls, field.name, value) for value in OF_EVERY_TYPE), (
-            f"the option {field.name!r} accepts anything, as its type {type_name(field.type)} says: "
+        assert not all(_accepted(cls, key_of(field), value) for value in OF_EVERY_TYPE), (
+            f"the option {key_of(field)!r} accepts anything, as its type {type_name(field.type)} says: "
             f"use {TYPES}"
         )
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from pinn.core.discovery import registry
 from pinn.core.kinds import KINDS
+from pinn.core.options import key_of
 from pinn.core.registry import Part
 from pinn.engine.cli import commands
 
@@ -201,7 +202,7 @@ def test_every_option_says_what_it_is(part: Part) -> None:
     for field in attrs.fields(part.cls):
         text = field.metadata.get("help", "")
         assert text, f"{part.kind} {part.name}: {field.name} has no description"
-        assert f"  {field.name} " in shown
+        assert f"  {key_of(field)} " in shown
         assert text in shown
 
 

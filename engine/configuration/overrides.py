@@ -10,7 +10,7 @@ import tomli
 from pinn.core.discovery import registry
 from pinn.core.errors import PinnError
 from pinn.core.kinds import KINDS
-from pinn.core.options import options
+from pinn.core.options import key_of, options
 
 
 def override(table: dict[str, Any], text: str) -> None:
@@ -52,10 +52,10 @@ def _forget_options(place: dict[str, Any], kind: str, old: Any, new: Any) -> Non
         before, after = (registry().find(kind, name).cls for name in (old, new))
     except PinnError:  # there is none: reading the configuration says so
         return
-    kept = {field.name for field in options(after)}
+    kept = {key_of(field) for field in options(after)}
     for field in options(before):
-        if field.name not in kept:
-            place.pop(field.name, None)
+        if key_of(field) not in kept:
+            place.pop(key_of(field), None)
 
 
 def _toml_value(raw: str) -> Any:

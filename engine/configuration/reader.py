@@ -13,7 +13,7 @@ from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
 from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of
 from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
-from pinn.core.options import Faults, options, refusal, structure
+from pinn.core.options import Faults, key_of, options, refusal, structure
 from pinn.core.parts import Analyzer, Optimizer
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.configuration.config import (
@@ -253,8 +253,8 @@ class _Reader:
             self.faults.append(f"{where} {kind.key}: {error}")
             self.part_missing = True
             return None, None
-        own = {field.name for field in fields(cls)}
-        shared = {field.name for field in options(kind.options)} if kind.options else set()
+        own = {key_of(field) for field in fields(cls)}
+        shared = {key_of(field) for field in options(kind.options)} if kind.options else set()
         known_keys = {kind.key} | own | shared
         for unknown in sorted(table.keys() - known_keys):
             self.faults.append(

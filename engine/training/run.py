@@ -31,7 +31,7 @@ from pinn.engine.training.objective import Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
-from pinn.engine.training.state import State, initial_state
+from pinn.engine.training.state import State, build_optimizer, initial_state
 from pinn.engine.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     compiles, how = wanted(config.run.compile, config.steps, device)
     with blaming():
         state = initial_state(config, module, len(objective.equations.names))
+        for stage in config.stages[1:]:
+            build_optimizer(
+                stage.optimizer, module
+            )  # it may refuse: not after hours of other stages
     directory.check_same(config)
     sources = _describe(config, directory, device_name(device))
     saved, notes = newest_whole(directory.checkpoints)

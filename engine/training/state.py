@@ -136,7 +136,17 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> N
     optimizer.load_state_dict(saved)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, kept in saved["state"].items():
-        state = optimizer.state[parameters[number]] if isinstance(number, int) else {}
-        for name, value in kept.items() if state else ():
-            if isinstance(value, Tensor) and value.dtype != state[name].dtype:
-                state[name] = value.to(state[name].device)
+        if isinstance(number, int) and parameters[number] in optimizer.state:
+            state = optimizer.state[parameters[number]]
+            state.update(_in_precision(state, kept))
+
+
+def _in_precision(loaded: Any, saved: Any) -> Any:
+    """What was loaded, every tensor as it was saved, however deep in tables and lists it stands."""
+    if isinstance(saved, Tensor):
+        return loaded if loaded.dtype == saved.dtype else saved.to(loaded.device)
+    if isinstance(saved, dict):
+        return {key: _in_precision(loaded[key], value) for key, value in saved.items()}
+    if isinstance(saved, list | tuple):
+        return type(saved)(map(_in_precision, loaded, saved))
+    return loaded

@@ -14,7 +14,7 @@ from pinn.core import PinnError
 from pinn.core.discovery import registry
 from pinn.core.errors import nearest, one_of
 from pinn.core.kinds import KINDS
-from pinn.core.options import options, type_name
+from pinn.core.options import key_of, options, type_name
 from pinn.core.registry import Part
 
 OptionRow = tuple[str, str, str, str]
@@ -93,7 +93,7 @@ def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> OptionRow:
     shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
     kind = type_name(field.type or "")
     return (
-        field.name,
+        key_of(field),
         kind,
         shown.lower() if kind == "bool" else shown,
         field.metadata.get("help", ""),

@@ -46,6 +46,12 @@ class Required:
 
 
 @frozen
+class Reserved:
+    class_: str = option(help="", validator=choice("a", "b"))
+    in_: float = option(0.5, "")
+
+
+@frozen
 class Ordered:
     low: float = option(0.0, "")
     high: float = option(1.0, "")
@@ -158,6 +164,14 @@ def test_a_whole_number_is_a_number() -> None:
 def test_what_is_derived_is_no_option() -> None:
     assert "derived" not in unstructure(Ordered())
     assert "derived" in faults({"derived": 1.0}, Ordered)
+
+
+def test_a_word_that_python_reserves_may_be_an_option() -> None:
+    assert unstructure(Reserved("a")) == {"class": "a", "in": 0.5}
+    assert structure({"class": "b", "in": 2.0}, Reserved) == Reserved("b", 2.0)
+    assert faults({}, Reserved) == {"class": "is missing"}
+    assert faults({"class": "c"}, Reserved) == {"class": "expected one of a, b, found 'c'"}
+    assert "known are class, in" in faults({"class": "a", "class_": "a"}, Reserved)["class_"]
 
 
 def test_defaults_survive_being_written_and_read() -> None:

@@ -20,7 +20,7 @@ import pinn.testing
 from pinn.core import hookspecs
 from pinn.core.discovery import registry
 from pinn.core.kinds import KINDS
-from pinn.core.options import options
+from pinn.core.options import key_of, options
 from pinn.engine import Config, train
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import RunOptions
@@ -72,7 +72,7 @@ def test_every_part_stands_on_the_page_of_its_kind_with_its_options(
     for part, start, end in zip(registry().parts(kind), starts, [*starts[1:], None], strict=True):
         section = page[start:end]
         for option in options(part.cls):
-            assert f"| `{option.name}` |" in section
+            assert f"| `{key_of(option)}` |" in section
 
 
 @pytest.mark.parametrize("cls", [RunOptions, *SHARED])
