@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import cached_property, partial
 from typing import Any
 
@@ -118,12 +117,10 @@ class Objective:
         return Objective(self.problem, self.module, self.weighting, factors, self.chunk)
 
     def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
-        """The same loss with these factors and this chunk, compiled if this one is."""
-        if self._factors == {name: factors.get(name, 1.0) for name in self.names}:
-            same = copy(self)
-            same.chunk = chunk
-            same.__dict__.pop("uncompiled", None)
-            return same
+        """The loss with these factors and this chunk, compiled if this one is."""
+        same_terms = self._factors == {name: factors.get(name, 1.0) for name in self.names}
+        if same_terms and chunk == self.chunk:
+            return self
         other = Objective(self.problem, self.module, self.weighting, factors, chunk)
         if self._compiled_by:
             other.compiled(*self._compiled_by)

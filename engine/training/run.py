@@ -125,6 +125,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     observing = Observing(
         config.observers, records, reporter, explained_closely, state.memories, state.seconds
     )
+    if compiles:
+        objective.compiled(compile_lazily, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
     trainer = Trainer(config, state, objective, evaluator, directory, observing)
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if trainer.done:
@@ -137,11 +139,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
     )
-    if compiles:
-        batches = config.steps >= STEPS_THAT_PAY_FOR_BATCHES
-        objective.compiled(compile_lazily, batches)
-        if not state.step:
-            reporter.note("the first step compiles, which can take a minute")
+    if compiles and not state.step:
+        reporter.note("the first step compiles, which can take a minute")
     return trainer
 
 

@@ -13,6 +13,7 @@ import torch
 from pinn.core.errors import PinnError
 from pinn.engine import Run, load_config, open_run, train
 from pinn.engine.configuration.config import Config
+from pinn.engine.training import run as engine_run
 from pinn.engine.training.checkpoint import newest_whole
 from tests.conftest import MakeConfig
 
@@ -98,6 +99,33 @@ def test_stages_go_on_exactly_where_they_were_killed(
     train(made("whole", run=run))
     train_with_crashes(made("parts", run=run), 1, 3, 4, 5, 7, 8)
     assert_same_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_loss_of_every_stage_is_compiled(
+    made: Any,
+    train_with_crashes: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where a run goes on in a later stage."""
+    called: list[str] = []
+
+    def compiler(function: Callable[..., Any]) -> Callable[..., Any]:
+        def compiled(*arguments: Any) -> Any:
+            called.append(getattr(function, "__name__", "rows"))
+            return function(*arguments)
+
+        return compiled
+
+    monkeypatch.setattr(engine_run, "compile_lazily", compiler)
+    run = {"checkpoint": 1, "compile": "always"}
+    train_with_crashes(made("run", run=run), 3)
+    first = called.count("_loss")
+    assert first >= 3
+    assert called.count("_residuals_alone") > 0, "candidates of rad"
+    called.clear()
+    train(made("later", run=run))
+    assert called.count("_rows_of_equations") == 3, "one block a step of gauss-newton"
+    assert called.count("_loss") > 3 + 3 + 3
 
 
 def test_the_resolved_file_runs_again_with_its_stages(made: Any, tmp_path: Path) -> None:
