@@ -9,6 +9,9 @@ from attrs import frozen
 
 from pinn.core import Box, Points, Sampler, at_least, option
 
+LEAST = 1e-9
+"""Of c: where hardly a residual is not zero, other candidates fill up the number of points."""
+
 
 @frozen
 class ResidualAdaptiveDistribution(Sampler):
@@ -40,7 +43,7 @@ class ResidualAdaptiveDistribution(Sampler):
         candidates = self.draw(domain, self.candidates * len(points), generator)
         size = np.abs(residuals(candidates)).sum(axis=0) ** self.k
         mean = size.mean()
-        share = (size / mean if mean > 0 else np.ones_like(size)) + self.c
+        share = (size / mean if mean > 0 else np.ones_like(size)) + max(self.c, LEAST)
         chosen = generator.choice(
             len(candidates), len(points), replace=False, p=share / share.sum(), shuffle=False
         )

@@ -183,11 +183,6 @@ def test_evaluating_leaves_grad_alone(make_case: MakeCase) -> None:
     assert all(p.grad is None for p in case.parameters)
 
 
-def test_unknown_factors_are_an_error_with_the_nearest_name(make_case: MakeCase) -> None:
-    with pytest.raises(PinnError, match=r"wall: no such.*did you mean 'walls'.*first, initial"):
-        make_case().objective(Vanilla(), {"wall": 1.0})
-
-
 def test_equations_and_conditions_must_not_share_a_name(make_case: MakeCase) -> None:
     case = make_case()
 
