@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.recent import average, fall, lately, rate, recent
-from pinn.core import Analyzer, Conclusion, Curves, Schedule
+from pinn.core import Analyzer, Conclusion, Curves
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ class Search(Analyzer):
     """
 
     name = "search"
-    schedule = Schedule(every=10, early_every=1, early_steps=20)
 
     def measure(self, view: View) -> Mapping[str, Any]:
         return {f"search.{name}": value for name, value in noted(view.optimizer).items()}

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import tomli
 
-import pinn.plugins.commands
 from pinn.engine import load_config, parse_config, train
 
 ROOT = Path(__file__).parents[1]
@@ -185,13 +184,7 @@ def test_the_authors_first_norms_lie_in_the_spread_of_ours(interior: int, tmp_pa
         assert low < float(recorded[quantity]) < high, f"{symbol} is not in {low:.3g} … {high:.3g}"
 
 
-def test_init_writes_the_shipped_configuration() -> None:
-    template = Path(pinn.plugins.commands.__file__).parent / "templates" / "pinn.toml"
-    shipped = ROOT / "pinn.toml"
-    assert template.read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
-
-
 @pytest.mark.slow
-def test_the_shipped_configuration_reaches_one_percent(tmp_path: Path) -> None:
+def test_the_shipped_configuration_reaches_four_digits(tmp_path: Path) -> None:
     run = train(load_config(ROOT / "pinn.toml", [f"run.directory={tmp_path / 'run'}"]))
-    assert run.metrics()["rel_l2.u"][1][-1] < 1e-2
+    assert run.metrics()["rel_l2.u"][1][-1] < 1e-4

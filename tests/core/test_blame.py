@@ -705,16 +705,16 @@ def test_memory_that_an_analyzer_uses_up_stops_the_run(frail: Any, tmp_path: Pat
 def test_random_numbers_go_on_as_if_it_had_not_been_asked(
     frail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    from pinn.core import randomness
+    from pinn.engine.training import undisturbed
 
     kept: list[torch.Tensor] = []
-    state = randomness.global_state
+    state = undisturbed.global_state
 
     def remembered() -> dict[str, Any]:
         kept.append(torch.get_rng_state())
         return state()
 
-    monkeypatch.setattr(randomness, "global_state", remembered)
+    monkeypatch.setattr(undisturbed, "global_state", remembered)
     frail.failing["measure"] = 0
     frail.error = error
     stage = [{"name": "frail-sgd", "steps": 3}]

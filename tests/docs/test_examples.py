@@ -176,7 +176,7 @@ def loads_small(path: str, overrides: Sequence[str] = ()) -> Config:
     """`load_config`, with the sizes of the run cut down to a test's."""
     config = load_config(path, overrides)
     options = evolve(config.points.options, interior=64, conditions=8)
-    stages = [evolve(s, options=evolve(s.options, steps=3)) for s in config.stages]
+    stages = [evolve(s, options=evolve(s.options, steps=3), points=options) for s in config.stages]
     return evolve(
         config,
         run=evolve(config.run, device="cpu", compile="never"),

@@ -242,7 +242,7 @@ def test_what_is_no_import_path_is_refused_when_it_is_read(
         ({"schedule": "cosine"}, "schedule without lr: a schedule needs the rate to change"),
         ({"warmup": 3, "decay": 0.5}, "decay, warmup without lr: a schedule"),
         ({"options": {"lr": 1e-3}}, "options.lr: the learning rate is the option lr of the stage"),
-        ({"clas": "torch.optim.SGD"}, "clas: unknown key (did you mean 'class'?); torch knows class,"),
+        ({"clas": "torch.optim.SGD"}, "clas: unknown key (did you mean 'class'?); torch knows"),
         ({"class_": "torch.optim.SGD"}, "class_: unknown key (did you mean 'class'?)"),
         ({"lr": 0}, "lr: expected greater than 0, found 0"),
     ],
