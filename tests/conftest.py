@@ -263,6 +263,23 @@ class Toy(Problem):
 
 
 @frozen
+class Constant(Problem):
+    """tanh (u + 1000) = 0: 1 whatever the network is, and its derivative 0."""
+
+    name = "constant"
+    fields = ("u",)
+    domain = Box(x=(0, 1))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"one": torch.tanh(q.u + 1000)}
+
+
+@pytest.fixture(scope="session")
+def constant() -> type[Problem]:
+    return Constant
+
+
+@frozen
 class Case:
     """The toy problem with a network and points, in float64."""
 
@@ -273,6 +290,12 @@ class Case:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         return tuple(self.module.parameters())
+
+    def some_weights(self, seed: int) -> Tensor:
+        """Of both equations at each point, from 0.1 to 1.1."""
+        generator = torch.Generator().manual_seed(seed)
+        count = len(self.points.interior)
+        return torch.rand(2, count, generator=generator, dtype=torch.float64) + 0.1
 
     def objective(
         self, weighting: Weighting, factors: dict[str, float] | None = None, chunk: int = 0

@@ -84,8 +84,7 @@ class Closure:
 
     @called_back
     def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-        objective = self.objective.uncompiled if once else self.objective
-        return objective.jacobian(*self._here, rows)
+        return self.objective.jacobian(*self._here, rows, once)
 
     @property
     def _here(self) -> tuple[Any, PointSet, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,12 +110,6 @@ class Objective:
             setattr(self, name, compiler(getattr(self, name)))
         self._rows_of_conditions = {n: compiler(f) for n, f in self._rows_of_conditions.items()}
 
-    @cached_property
-    def uncompiled(self) -> Objective:
-        """The same loss, evaluated eagerly: for what is asked for too seldom to be compiled."""
-        factors = dict(self._factors)
-        return Objective(self.problem, self.module, self.weighting, factors, self.chunk)
-
     def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
         """The loss with these factors and this chunk, compiled if this one is."""
         same_terms = self._factors == {name: factors.get(name, 1.0) for name in self.names}
@@ -165,17 +159,25 @@ class Objective:
         return torch.cat([each.T.reshape(-1) for each in found])
 
     def jacobian(
-        self, parameters: Parameters, points: PointSet, weights: Tensor, rows: int
+        self,
+        parameters: Parameters,
+        points: PointSet,
+        weights: Tensor,
+        rows: int,
+        once: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Blocks of ρ, (m,), and of J = ∂ρ/∂θ, (m, parameters), of about `rows` points each.
 
         The last block of several is filled up to the size of the others, with points that count
-        nothing, so that one compiled function serves them all.
+        nothing, so that one compiled function serves them all. `once`: evaluated eagerly.
         """
         parameters = tuple(parameter.detach() for parameter in parameters)
-        interior = self._rows_of_equations, points.interior, weights.T
-        sets = [interior] + [
-            (self._rows_of_conditions[name], located, located.new_zeros(len(located), 0))
+        of_equations, of_conditions = self._rows_of_equations, self._rows_of_conditions
+        if once:
+            of_equations = partial(Objective._rows_of_equations, self)
+            of_conditions = {name: partial(self._rows_of_condition, name) for name in of_conditions}
+        sets = [(of_equations, points.interior, weights.T)] + [
+            (of_conditions[name], located, located.new_zeros(len(located), 0))
             for name, located in points.conditions.items()
         ]
         for function, located, weight in sets:

@@ -108,10 +108,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     compiles, how = wanted(config.run.compile, config.steps, device)
     with blaming():
         state = initial_state(config, module, len(objective.equations.names))
-        for stage in config.stages[1:]:
-            build_optimizer(
-                stage.optimizer, module
-            )  # it may refuse: not after hours of other stages
+        for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
+            build_optimizer(stage.optimizer, module)
     directory.check_same(config)
     sources = _describe(config, directory, device_name(device))
     saved, notes = newest_whole(directory.checkpoints)

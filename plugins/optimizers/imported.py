@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import islice
 from textwrap import shorten
 from types import ModuleType
 from typing import Any
@@ -84,10 +85,9 @@ def known_options(cls: type[torch.optim.Optimizer]) -> list[str]:
     names nothing else, it hands on to that of the next base class.
     """
     for base in (base for base in cls.__mro__ if "__init__" in vars(base)):
-        taken = list(inspect.signature(vars(base)["__init__"]).parameters.values())[
-            2:
-        ]  # self, parameters
-        names = [parameter.name for parameter in taken if parameter.kind in NAMED]
+        taken = inspect.signature(vars(base)["__init__"]).parameters.values()
+        behind_the_parameters = islice(taken, 2, None)
+        names = [option.name for option in behind_the_parameters if option.kind in NAMED]
         if names:
             return names
     return []

@@ -27,7 +27,6 @@ class SelfScaledBFGS(Optimizer):
         "steps after which the matrix is made symmetric, and begun anew if indefinite",
         at_least(1),
     )
-
     start: str = option(
         "gauss-newton",
         "first inverse Hessian: gauss-newton, (2 JᵀJ + 2 μ m I)⁻¹ with m the mean of diag JᵀJ; identity",

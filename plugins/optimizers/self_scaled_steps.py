@@ -22,8 +22,8 @@ class SelfScaledSteps(torch.optim.Optimizer):
     """Quasi-Newton steps along −Hg that satisfy the strong Wolfe conditions (c₁ = 1e-4, c₂ = 0.9).
 
     The inverse Hessian H is the state of the first parameter. Its one group has `made`, the steps since
-    H was the identity, `resets`, how often it began anew, and of the last step its `step_length` α and
-    the `evaluations` of the loss.
+    H began, `resets`, how often it began anew, and of the last step its `step_length` α and the
+    `evaluations` of the loss.
     """
 
     def __init__(

@@ -259,18 +259,6 @@ def test_a_loss_that_rises_and_stands_still_is_noise() -> None:
 
 
 @frozen
-class Constant(Problem):
-    """tanh (u + 1000) = 0: 1 whatever the network is, and its derivative 0."""
-
-    name = "constant"
-    fields = ("u",)
-    domain = Box(x=(0, 1))
-
-    def equations(self, q: Any) -> dict[str, Any]:
-        return {"one": torch.tanh(q.u + 1000)}
-
-
-@frozen
 class Fit(Problem):
     """u = sin 3x: nothing but rounding is left after a few steps."""
 
@@ -284,9 +272,9 @@ class Fit(Problem):
 
 @pytest.mark.usefixtures("without_results")
 def test_systems_that_are_singular_are_told(
-    make_config: MakeConfig, offer: Callable[..., None]
+    make_config: MakeConfig, offer: Callable[..., None], constant: type[Problem]
 ) -> None:
-    offer(Constant)
+    offer(constant)
     found, records = of_run(
         make_config, {"name": "gauss-newton", "steps": 12}, problem={"name": "constant"}
     )

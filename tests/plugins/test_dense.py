@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from attrs import frozen
 from hypothesis import given, strategies as st
 
-from pinn.core import Box, PinnError, Problem
+from pinn.core import PinnError, Problem
 from pinn.engine import Config, open_run
 from pinn.engine.training.run import train
 from pinn.plugins.optimizers import dense
@@ -108,23 +107,15 @@ def test_a_run_ends_before_its_first_step_where_matrices_do_not_fit(
         train(config)
 
 
-@frozen
-class Constant(Problem):
-    """tanh (u + 1000) = 0: 1 whatever the network is, and its derivative 0."""
-
-    name = "constant"
-    fields = ("u",)
-    domain = Box(x=(0, 1))
-
-    def equations(self, q: Any) -> dict[str, Any]:
-        return {"one": torch.tanh(q.u + 1000)}
-
-
 @pytest.mark.usefixtures("without_results")
 def test_training_goes_on_where_systems_are_singular_and_that_is_told_once_a_stage(
-    make_config: MakeConfig, offer: Callable[..., None], crashing: Any, tmp_path: Path
+    make_config: MakeConfig,
+    offer: Callable[..., None],
+    constant: type[Problem],
+    crashing: Any,
+    tmp_path: Path,
 ) -> None:
-    offer(Constant)
+    offer(constant)
     dense_stage = {"name": "gauss-newton", "steps": 4}
     config = make_config(
         {"name": "constant"},

@@ -28,12 +28,6 @@ FACTORS = st.dictionaries(
 )
 
 
-def some_weights(case: Any, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    count = len(case.points.interior)
-    return torch.rand(2, count, generator=generator, dtype=torch.float64) + 0.1
-
-
 def joined(blocks: Any) -> tuple[Tensor, Tensor]:
     residuals, jacobians = zip(*blocks, strict=True)
     return torch.cat(residuals), torch.cat(jacobians)
@@ -45,7 +39,7 @@ def test_they_belong_to_the_loss_and_its_gradient(
 ) -> None:
     """loss = ‖ρ‖², gradient = 2 Jᵀρ, in blocks of any size, under any weights and factors."""
     case = make_case(seed)
-    weights = some_weights(case, seed)
+    weights = case.some_weights(seed)
     objective = case.objective(weighting, factors)
     evaluation = objective.evaluate(case.parameters, case.points, weights, update=False)
     residuals = objective.weighted_residuals(case.parameters, case.points, weights)
@@ -78,7 +72,7 @@ def test_rows_are_derivatives_of_residuals(make_case: MakeCase, seed: int) -> No
 @pytest.mark.parametrize("chunk", [0, 5])
 def test_chunks_change_nothing(make_case: MakeCase, chunk: int) -> None:
     case = make_case(0)
-    weights = some_weights(case, 0)
+    weights = case.some_weights(0)
     found = case.objective(ResidualBasedAttention(), chunk=chunk)
     whole = case.objective(ResidualBasedAttention())
     torch.testing.assert_close(
@@ -92,7 +86,7 @@ def test_chunks_change_nothing(make_case: MakeCase, chunk: int) -> None:
 def test_a_point_of_weight_zero_has_a_row_of_zeros(make_case: MakeCase) -> None:
     """Where a square root has no slope."""
     case = make_case(0)
-    weights = some_weights(case, 0)
+    weights = case.some_weights(0)
     weights[:, 3] = 0
     objective = case.objective(ResidualBasedAttention())
     residuals, jacobian = joined(objective.jacobian(case.parameters, case.points, weights, 100))
@@ -103,7 +97,7 @@ def test_a_point_of_weight_zero_has_a_row_of_zeros(make_case: MakeCase) -> None:
 
 def test_they_leave_no_gradient_behind(make_case: MakeCase) -> None:
     case = make_case(0)
-    weights = some_weights(case, 0)
+    weights = case.some_weights(0)
     objective = case.objective(Vanilla())
     residuals, jacobian = joined(objective.jacobian(case.parameters, case.points, weights, 100))
     assert not residuals.requires_grad

@@ -35,12 +35,6 @@ WEIGHTINGS = st.sampled_from(
 )
 
 
-def some_weights(case: Any, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    count = len(case.points.interior)
-    return torch.rand(2, count, generator=generator, dtype=torch.float64) + 0.1
-
-
 def gradient(loss: Tensor, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, parameters, materialize_grads=True)
 
@@ -83,7 +77,7 @@ def test_rba_loss_and_gradient(
     squared: bool,
 ) -> None:
     case = make_case(seed)
-    before = some_weights(case, seed)
+    before = case.some_weights(seed)
     loss = "(weight*residual)^2" if squared else "weight*residual^2"
     rba = ResidualBasedAttention(eta=0.2, gamma=0.7, shared=shared, loss=loss)
     objective = case.objective(rba, factors)
@@ -124,7 +118,7 @@ def test_chunks_do_not_change_the_numbers(
     update: bool,
 ) -> None:
     case = make_case(seed)
-    weights = some_weights(case, seed)
+    weights = case.some_weights(seed)
     whole = case.objective(weighting, factors)
     parts = case.objective(weighting, factors, chunk)
     assert_same(
@@ -152,7 +146,7 @@ def test_a_weighting_may_ask_where_the_points_are(
     make_case: MakeCase, close: Close, chunk: int
 ) -> None:
     case = make_case()
-    before = some_weights(case, 1)
+    before = case.some_weights(1)
     found = case.objective(Later(), chunk=chunk).evaluate(case.parameters, case.points, before)
     r = case.residuals(case.points.interior)
     close(found.weights, (0.5 * before + case.points.interior[:, 1] * r.abs()).detach())
@@ -225,7 +219,7 @@ def test_compiled_batch_gradients_equal_eager_ones(make_case: MakeCase, close: C
     eager, compiled = case.objective(Vanilla()), case.objective(Vanilla())
     compiled.compiled(compile_lazily, batches=True)
     points = case.points.interior.reshape(4, 3, 2)
-    weights = some_weights(case, 0).reshape(2, 4, 3).movedim(1, 0).contiguous()
+    weights = case.some_weights(0).reshape(2, 4, 3).movedim(1, 0).contiguous()
     parameters = tuple(p.detach() for p in case.parameters)
     expected = eager.batch_gradients(parameters, points, weights)
     found = compiled.batch_gradients(parameters, points, weights)
