@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 import torch.fx
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from pinn.core.errors import PartError, Whence, out_of_memory
 from pinn.core.tracebacks import first_line
+from pinn.engine.training.of_points import Kept, split
 
 STEPS_THAT_PAY = 1000
 STEPS_THAT_PAY_FOR_BATCHES = 20_000
@@ -44,11 +46,17 @@ def _missing_compiler(device: torch.device) -> str | None:
     return None if found else "no C++ compiler was found"
 
 
+POINTS = 1
+"""The argument of a compiled method that stays the same from step to step."""
+
+
 def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of tensors, traced and compiled at its first call for the shapes of that call.
 
     Tracing runs the Python code once, gradient included, so that equations may be any Python; what the
-    compiler sees is one flat graph of tensor operations. The call raises PinnError where that fails.
+    compiler sees is one flat graph of tensor operations. Of that graph, what depends on the second
+    argument alone, the points, is computed once for as long as they are the same. The call raises
+    PinnError where compiling fails.
     """
     ready: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
@@ -58,8 +66,7 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
         if shapes in ready:
             with torch.no_grad():
                 return ready[shapes](*arguments)
-        graph = _traced(function, arguments)
-        compiled = torch.compile(graph, fullgraph=True, dynamic=False)
+        compiled = _compiled(function, arguments)
         try:
             with torch.no_grad():
                 found = compiled(*arguments)  # the compiler works now
@@ -73,12 +80,41 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> torch.fx.GraphModule:
+def _compiled(function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[..., Any]:
+    """What to call instead of `function` with arguments like these."""
+    graph, form = _traced(function, arguments)
+    varying = [place != POINTS for place, given in enumerate(arguments) for _ in tree_leaves(given)]
+    of_points, rest = split(graph, varying)
+    step = torch.compile(rest, fullgraph=True, dynamic=False)
+    kept = Kept(of_points)
+
+    def call(*given: Any) -> Any:
+        tensors = tree_leaves(given)
+        found = step(*tensors, *kept(tree_leaves(given[POINTS : POINTS + 1]), tensors))
+        return tree_unflatten(found, form)
+
+    return call
+
+
+def _traced(
+    function: Callable[..., Any], arguments: Sequence[Any]
+) -> tuple[torch.fx.GraphModule, TreeSpec]:
+    """The graph, of flat inputs and outputs, and the form of the outputs."""
+    tensors, inputs = tree_flatten(tuple(arguments))
+    form: TreeSpec | None = None
+
+    def flat(*given: Tensor) -> tuple[Tensor, ...]:
+        nonlocal form
+        found, form = tree_flatten(function(*tree_unflatten(given, inputs)))
+        return tuple(found)
+
     try:
-        return make_fx(lambda *inputs: function(*inputs))(*arguments)
+        graph = make_fx(flat)(*tensors)
     except Exception as error:
         function(*arguments)  # what fails uncompiled as well fails for a reason of its own
         raise _cannot(error) from error
+    assert form is not None
+    return graph, form
 
 
 def _cannot(error: Exception) -> PartError:

@@ -168,8 +168,8 @@ class Objective:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Blocks of ρ, (m,), and of J = ∂ρ/∂θ, (m, parameters), of about `rows` points each.
 
-        The last block of several is filled up to the size of the others, with points that count
-        nothing, so that one compiled function serves them all. `once`: evaluated eagerly.
+        The last block of several begins early enough to be as large as the others, and leaves out what
+        they had, so that one compiled function serves them all. `once`: evaluated eagerly.
         """
         parameters = tuple(parameter.detach() for parameter in parameters)
         of_equations, of_conditions = self._rows_of_equations, self._rows_of_conditions
@@ -183,15 +183,14 @@ class Objective:
         for function, located, weight in sets:
             count = len(located)
             size = math.ceil(count / math.ceil(count / rows))
+            scale = count**-0.5
             for begin in range(0, count, size):
-                chosen = torch.arange(begin, begin + size, device=located.device)
-                here = located[chosen % count], weight[chosen % count]
-                residuals, gradients = function(parameters, *here)
-                known = min(size, count - begin)
-                scale = count**-0.5
+                here = slice(min(begin, count - size), min(begin + size, count))
+                residuals, gradients = function(parameters, located[here], weight[here])
+                had = begin - here.start
                 yield (
-                    residuals[:known].reshape(-1) * scale,
-                    gradients[:known].flatten(0, 1) * scale,
+                    residuals[had:].reshape(-1) * scale,
+                    gradients[had:].flatten(0, 1) * scale,
                 )
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
