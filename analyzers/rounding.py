@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NOISE = 0.3
 """A share of rounding in the gradient from which more steps are in vain."""
+FLOOR = "rounding.floor"
 
 
 def relative_difference(rough: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
@@ -80,13 +82,16 @@ class Rounding(Analyzer):
     `rounding.residual` = ‖r₃₂ − r₆₄‖₂ / ‖r₆₄‖₂ and `rounding.gradient` likewise for the gradient of
     Σ_k mean_i r_ki²: the same parameters at the same points, in the run's precision, not compiled, and
     in double. Near 1, all that training sees is rounding, and only `precision = "float64"` goes further.
-    A run in double precision records nothing: there is nothing to hold it against.
+    `rounding.floor` is the first step at which 0.3 of the gradient was rounding: the run says so once,
+    and a stage may end on it. A run in double precision records nothing: there is nothing to hold it
+    against.
 
     Xu, Liu, Nassereldine & Xiong, *FP64 is all you need*, arXiv 2505.10949: in single precision L-BFGS
     stalls where double goes on.
     """
 
     name = "rounding"
+    events = (FLOOR,)
 
     points: int = option(512, "interior points, evenly spaced in their order; 0: all", at_least(0))
 
@@ -100,10 +105,19 @@ class Rounding(Analyzer):
         exact_r, exact_gradient = residuals_and_gradient(
             in_double(view.module, function), [p.double() for p in parameters], points.double()
         )
-        return {
+        share = relative_difference(gradient, exact_gradient)
+        found = {
             "rounding.residual": relative_difference([r], [exact_r]),
-            "rounding.gradient": relative_difference(gradient, exact_gradient),
+            "rounding.gradient": share,
         }
+        if share > NOISE and FLOOR not in view.records:
+            warnings.warn(
+                f"rounding makes up {share:.0%} of the gradient: the floor of this precision is "
+                'reached, and only [run] precision = "float64" goes further',
+                stacklevel=2,
+            )
+            return {**found, FLOOR: view.step}
+        return found
 
     def figures(self, records: Records) -> Iterable[Plot]:
         last = records.last("rounding.gradient")

@@ -78,7 +78,7 @@ class Search(Analyzer):
 
     def figures(self, records: Records) -> Iterable[Plot]:
         for curves in FIGURES:
-            if any(name in records for name in curves.quantities):
+            if any(records.series(name)[1].any() for name in curves.quantities):
                 yield curves
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,13 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
-from pinn.analyzers.rounding import Rounding, in_double, relative_difference, residuals_and_gradient
+from pinn.analyzers.rounding import (
+    FLOOR,
+    Rounding,
+    in_double,
+    relative_difference,
+    residuals_and_gradient,
+)
 from pinn.core import PinnError
 from pinn.core.records import Records
 from pinn.engine import Config, watch
@@ -91,6 +98,8 @@ def view_of(module: nn.Module, function: Any, points: Tensor) -> Any:
         residual_function=function,
         parameters={n: p.detach() for n, p in module.named_parameters() if p.requires_grad},
         points=SimpleNamespace(interior=points),
+        records=Records(Path("never-written")),
+        step=7,
     )
 
 
@@ -162,8 +171,17 @@ def test_the_floor_of_the_precision(offset: float, least: float, most: float) ->
         return torch.sin((value + offset) - offset)[None]
 
     points = 1 + torch.rand(50, 1, generator=torch.Generator().manual_seed(0))
-    found = Rounding().measure(view_of(module, function, points))
+    view = view_of(module, function, points)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = Rounding().measure(view)
+        view.records.add(view.step, found)
+        again = Rounding().measure(view)
     assert least <= found["rounding.residual"] < most
+    assert [FLOOR in found, FLOOR in again] == [offset > 0, False]
+    assert len(said) == (offset > 0)
+    if said:
+        assert "the floor of this precision is reached" in str(said[0].message)
 
 
 def test_residuals_that_are_not_finite_or_zero() -> None:
