@@ -11,7 +11,7 @@ from attrs import frozen
 from pinn.analyzers.phases_detection import DIFFUSION, FITTING, TOTAL_DIFFUSION, Phases
 from pinn.analyzers.phases_traces import trace_of
 from pinn.analyzers.phases_transition import abruptness
-from pinn.analyzers.recent import lately
+from pinn.analyzers.recent import fall, lately
 from pinn.core import Analyzer, Conclusion, Drawing, Span
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WORDS = {FITTING: "fitting", DIFFUSION: "diffusion", TOTAL_DIFFUSION: "total diffusion"}
 
+LEARNING = 3.0
+"""A fall of the loss from which a run is not stuck, whatever its phase."""
 STUCK = 10
 """Times as long as fitting that diffusion lasts before it is a matter."""
 SOURCE = "arXiv 2403.18494"
@@ -93,6 +95,16 @@ class PhasesOfLearning(Analyzer):
             )
         elif end is not None and last >= STUCK * end:
             level = "" if snr is None else f" (SNR {snr:.2g}, median over the last half decade)"
+            fallen = fall(records, "loss.unweighted")
+            if fallen is not None and fallen > LEARNING:
+                yield Conclusion(
+                    f"Fitting ended at step {end:,}, and by step {last:,} total diffusion has not "
+                    f"begun{level}; yet the loss fell by a factor of {fallen:.2g} over the last half "
+                    "decade of steps: what lowers it does not wait for gradients to agree, as "
+                    "second-order steps do not.",
+                    source=SOURCE,
+                )
+                return
             yield Conclusion(
                 f"Training is stuck in diffusion: fitting ended at step {end:,}, and by step {last:,} "
                 f"total diffusion has not begun{level}.",

@@ -29,10 +29,18 @@ class GaussNewton(Optimizer):
     tries: int = option(8, "dampings tried in one step, at most", at_least(1))
     rows: int = option(1024, "points whose derivatives are held at once", at_least(1))
 
+    last_layer: int = option(
+        0, "first steps that fit the last layer alone: exact for linear equations", at_least(0)
+    )
+
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         from pinn.plugins.optimizers.dense import check_precision
-        from pinn.plugins.optimizers.gauss_newton_steps import GaussNewtonSteps
+        from pinn.plugins.optimizers.gauss_newton_steps import GaussNewtonSteps, last_matrix
 
         given = list(parameters)
         check_precision(self.name, given)
-        return GaussNewtonSteps(given, self.damping, self.grow, self.shrink, self.tries, self.rows)
+        if self.last_layer:
+            last_matrix(given)
+        return GaussNewtonSteps(
+            given, self.damping, self.grow, self.shrink, self.tries, self.rows, self.last_layer
+        )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from pinn.core import Closure
+from pinn.core import Closure, PinnError
 from pinn.plugins.optimizers.dense import check_square
 
 STRIPS = 8
@@ -22,12 +22,18 @@ LEAST, MOST = 1e-14, 1e8
 LITTLE, MUCH = 0.25, 0.75
 """Gain ratios below which the damping grows and above which it shrinks."""
 
+FITTING = 1e-10
+"""The damping of a fit of the last layer: it has few unknowns, some of which may do the same."""
+
 Blocks = Iterator[tuple[Tensor, Tensor]]
 
 
 class GaussNewtonSteps(torch.optim.Optimizer):
     """What it remembers stands in its one group: `damping`, and of the last step `gain_ratio`,
     `step_length`, `evaluations` of the residuals, and `refused`, the steps so far that moved nothing.
+
+    Args:
+        last_layer: first steps that fit the last layer alone; the group counts them down.
     """
 
     def __init__(
@@ -38,8 +44,10 @@ class GaussNewtonSteps(torch.optim.Optimizer):
         shrink: float,
         tries: int,
         rows: int,
+        last_layer: int = 0,
     ) -> None:
-        super().__init__(parameters, {"grow": grow, "shrink": shrink, "tries": tries, "rows": rows})
+        options = {"grow": grow, "shrink": shrink, "tries": tries, "rows": rows}
+        super().__init__(parameters, {**options, "last_layer": last_layer})
         (group,) = self.param_groups
         group |= {"damping": damping, "refused": 0}
 
@@ -48,6 +56,10 @@ class GaussNewtonSteps(torch.optim.Optimizer):
         (group,) = self.param_groups
         with torch.enable_grad():
             loss = closure()
+        if group["last_layer"]:
+            group["last_layer"] -= 1
+            self._fit_last_layer(closure, float(loss))
+            return loss
         parameters: list[Tensor] = group["params"]
         here = parameters_to_vector(parameters)
         system = _system(closure, len(here), group["rows"])
@@ -73,6 +85,39 @@ class GaussNewtonSteps(torch.optim.Optimizer):
         group |= {"gain_ratio": 0.0, "step_length": 0.0, "evaluations": group["tries"]}
         group["refused"] += 1
         return loss
+
+    def _fit_last_layer(self, closure: Closure, loss: float) -> None:
+        """The damped step of the last matrix and the vectors behind it, if it lowers the loss."""
+        (group,) = self.param_groups
+        place = last_matrix(group["params"])
+        layer = group["params"][place:]
+        here = parameters_to_vector(layer)
+        columns = slice(-len(here), None)
+        blocks = ((r, j[:, columns]) for r, j in _blocks(closure, group["rows"], once=True))
+        system = NormalEquations(blocks, len(here))
+        step = system.solution(FITTING)
+        ratio = 0.0
+        if step is not None:
+            vector_to_parameters(here + step.to(here), layer)
+            there = float((closure.residuals().double() ** 2).sum())
+            ratio = (loss - there) / system.predicted_decrease(step, FITTING)
+        lower = step is not None and ratio > 0
+        if not lower:
+            vector_to_parameters(here, layer)
+        length = float(step.norm()) if step is not None and lower else 0.0
+        group |= {"gain_ratio": max(ratio, 0.0), "step_length": length, "evaluations": 1}
+
+
+def last_matrix(parameters: Sequence[Tensor]) -> int:
+    """Where the weights of the last layer are.
+
+    Raises:
+        PinnError: there is no matrix.
+    """
+    matrices = [place for place, parameter in enumerate(parameters) if parameter.ndim == 2]
+    if not matrices:
+        raise PinnError("optimizer 'gauss-newton': last_layer, but the network has no matrix")
+    return matrices[-1]
 
 
 def _tell_refused(damping: float, unsolved: bool) -> None:

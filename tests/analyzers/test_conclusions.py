@@ -157,6 +157,15 @@ def test_a_run_that_is_stuck_in_diffusion_is_told_what_helps() -> None:
     (stuck,) = concluded(PhasesOfLearning(), phases_at(None))
     assert "stuck in diffusion" in stuck.finding
     assert 'weighting.name = "rba"' in stuck.advice
+
+
+def test_a_run_whose_loss_falls_is_not_stuck_whatever_its_gradients_do() -> None:
+    records = phases_at(None)
+    for row in records.rows:
+        row["loss.unweighted"] = row["step"] ** -4.0
+    (found,) = concluded(PhasesOfLearning(), records)
+    assert "does not wait for gradients to agree" in found.finding
+    assert not found.advice
     (begun,) = concluded(PhasesOfLearning(), phases_at(10_000))
     assert begun.finding.startswith("Total diffusion began at step 10,")
     assert begun.advice == ""
