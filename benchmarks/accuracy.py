@@ -31,7 +31,6 @@ RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 FIGURE = ROOT / "docs" / "accuracy.png"
 MINUTES = (1, 3, 10, 15, 60)
 ERRORS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-SECONDS_BETWEEN = 1.0
 
 Curve = list[tuple[float, float, int, float]]
 """Seconds by the clock, seconds of the CPU, step, relative L2 error; growing in the first three."""
@@ -139,16 +138,27 @@ def table(found: Mapping[str, Mapping[str, Curve]]) -> str:
     return "\n".join(lines)
 
 
+def with_peers(kept: Mapping[str, Any]) -> dict[str, Mapping[str, Curve]]:
+    """Curves by problem, those of other programs as "problem, program" (`benchmarks.peers`)."""
+    found = dict(kept["curves"])
+    for peer, problems in kept.get("peers", {}).items():
+        found |= {f"{problem}, {peer}": curves for problem, curves in problems.items()}
+    return found
+
+
 def draw(found: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
-    """Error against time, every seed a line, a colour a problem."""
+    """Error against time, every seed a line, a colour a problem, dashed for other programs."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for number, (problem, curves) in enumerate(found.items()):
+    colours: dict[str, str] = {}
+    for name, curves in found.items():
+        problem, _, peer = name.partition(", ")
+        colour = colours.setdefault(problem, f"C{len(colours)}")
         for place, curve in enumerate(curves.values()):
             wall, _, _, error = zip(*curve, strict=True)
-            label = problem if not place else None
-            axes.loglog(wall, error, color=f"C{number}", lw=1, label=label)
+            style, label = ("--" if peer else "-"), (name if not place else None)
+            axes.loglog(wall, error, style, color=colour, lw=1, label=label)
     for minutes in MINUTES:
         axes.axvline(60 * minutes, color="0.85", lw=0.8, zorder=0)
         axes.annotate(f"{minutes} min", (60 * minutes, 1.01), xycoords=("data", "axes fraction"),
@@ -177,8 +187,8 @@ def main() -> None:
                 f"{problem}, seed {seed}: {curve[-1][3]:.2e} after {curve[-1][0]:,.0f} s",
                 flush=True,
             )
-    print(table(kept["curves"]))
-    draw(kept["curves"], FIGURE)
+    print(table(with_peers(kept)))
+    draw(with_peers(kept), FIGURE)
 
 
 if __name__ == "__main__":
