@@ -85,7 +85,7 @@ class PhasesOfLearning(Analyzer):
         steps, _ = records.series("gradient_mean_norm")
         if not len(steps):
             return
-        last, snr = int(steps[-1]), lately(records, "snr")
+        last = int(steps[-1])
         end, begin = found.step(DIFFUSION), found.step(TOTAL_DIFFUSION)
         if begin is not None:
             yield Conclusion(
@@ -94,25 +94,28 @@ class PhasesOfLearning(Analyzer):
                 source=SOURCE,
             )
         elif end is not None and last >= STUCK * end:
-            level = "" if snr is None else f" (SNR {snr:.2g}, median over the last half decade)"
-            fallen = fall(records, "loss.unweighted")
-            if fallen is not None and fallen > LEARNING:
-                yield Conclusion(
-                    f"Fitting ended at step {end:,}, and by step {last:,} total diffusion has not "
-                    f"begun{level}; yet the loss fell by a factor of {fallen:.2g} over the last half "
-                    "decade of steps: what lowers it does not wait for gradients to agree, as "
-                    "second-order steps do not.",
-                    source=SOURCE,
-                )
-                return
-            yield Conclusion(
-                f"Training is stuck in diffusion: fitting ended at step {end:,}, and by step {last:,} "
-                f"total diffusion has not begun{level}.",
-                'residual-based attention (weighting.name = "rba"), more points ([points] interior), or '
-                "a stage of L-BFGS behind this one; without attention, the authors' runs took 19,000 to "
-                "91,700 steps",
-                SOURCE,
-            )
+            yield _in_diffusion(records, end, last)
+
+
+def _in_diffusion(records: Records, end: int, last: int) -> Conclusion:
+    """Of a run whose fitting ended at step `end` and that is at step `last`: stuck, or not?"""
+    snr, fallen = lately(records, "snr"), fall(records, "loss.unweighted")
+    level = "" if snr is None else f" (SNR {snr:.2g}, median over the last half decade)"
+    if fallen is not None and fallen > LEARNING:
+        return Conclusion(
+            f"Fitting ended at step {end:,}, and by step {last:,} total diffusion has not begun{level}; "
+            f"yet the loss fell by a factor of {fallen:.2g} over the last half decade of steps: what "
+            "lowers it does not wait for gradients to agree, as second-order steps do not.",
+            source=SOURCE,
+        )
+    return Conclusion(
+        f"Training is stuck in diffusion: fitting ended at step {end:,}, and by step {last:,} "
+        f"total diffusion has not begun{level}.",
+        'residual-based attention (weighting.name = "rba"), more points ([points] interior), or '
+        "a stage of L-BFGS behind this one; without attention, the authors' runs took 19,000 to "
+        "91,700 steps",
+        SOURCE,
+    )
 
 
 def _title(found: Phases) -> str:

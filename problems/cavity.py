@@ -68,10 +68,14 @@ class Cavity(Problem):
                 "momentum_y": u * q.v_x + v * q.v_y + q.p_y - nu * (q.v_xx + q.v_yy),
                 "continuity": q.u_x + q.v_y,
             }
-        near = corners.distance(q.x, q.y, CORNER) if self.splits_corners else 1.0
-        along = u * q.psi_xy + v * q.psi_yy + q.p_x - nu * (q.psi_xxy + q.psi_yyy)
-        across = q.p_y + nu * (q.psi_xxx + q.psi_xyy) - u * q.psi_xx - v * q.psi_xy
-        return {"momentum_x": near * along, "momentum_y": near * across}
+        momentum = {
+            "momentum_x": u * q.psi_xy + v * q.psi_yy + q.p_x - nu * (q.psi_xxy + q.psi_yyy),
+            "momentum_y": q.p_y + nu * (q.psi_xxx + q.psi_xyy) - u * q.psi_xx - v * q.psi_xy,
+        }
+        if not self.splits_corners:
+            return momentum
+        near = corners.distance(q.x, q.y, CORNER)
+        return {name: near * residual for name, residual in momentum.items()}
 
     def conditions(self) -> Iterator[Condition]:
         def walls(q: Any) -> dict[str, Any]:

@@ -13,25 +13,27 @@ from typing import Any
 
 from pinn.core.lazy import torch
 
-B = -(pi**2) / (pi**2 - 4)
-C = 4 / (pi**2 - 4)
-D = 2 * pi / (pi**2 - 4)
+# ψ = b s + θ (c x + d s) in the upper left corner, where s = 1 − y is the depth below the lid and θ the
+# angle from the lid.
+CORNER_B = -(pi**2) / (pi**2 - 4)
+CORNER_C = 4 / (pi**2 - 4)
+CORNER_D = 2 * pi / (pi**2 - 4)
 
 TINY = 1e-17
 """How far beyond its walls a corner is taken to be, so that it has finite values: those of the lid."""
 
 
 def streamfunction(x: Any, depth: Any) -> Any:
-    """ψ = B s + θ (C x + D s) of the left corner: ψ = 0 on both walls, ψ_s = −1 on the lid, s = 0, and
-    ψ_x = 0 on the wall, x = 0; θ is the angle from the lid."""
+    """ψ = b s + θ (c x + d s) of the left corner: ψ = 0 on both walls, ψ_s = −1 on the lid, s = 0, and
+    ψ_x = 0 on the wall, x = 0."""
     x = x + TINY
     angle = 2 * torch.atan(depth / (torch.sqrt(x**2 + depth**2) + x))
-    return B * depth + angle * (C * x + D * depth)
+    return CORNER_B * depth + angle * (CORNER_C * x + CORNER_D * depth)
 
 
 def pressure(x: Any, depth: Any, reynolds: float) -> Any:
-    """p = −2 (C x + D s) / (Re r²) of the left corner."""
-    return -2 / reynolds * (C * x + D * depth) / (x**2 + depth**2 + TINY**2)
+    """p = −2 (c x + d s) / (Re r²) of the left corner."""
+    return -2 / reynolds * (CORNER_C * x + CORNER_D * depth) / (x**2 + depth**2 + TINY**2)
 
 
 def lifting(x: Any, y: Any) -> Any:

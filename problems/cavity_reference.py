@@ -48,6 +48,8 @@ from numpy.polynomial.polynomial import polyder, polyval2d
 from numpy.typing import NDArray
 from scipy.linalg import eigh, lu_factor, lu_solve
 
+from pinn.problems.cavity_corners import CORNER_B, CORNER_C, CORNER_D
+
 Array = NDArray[np.float64]
 Lid = Literal["constant", "regularised"]
 Fields = dict[str, Array]
@@ -68,11 +70,6 @@ def _smooth_step(order: int = 3) -> Polynomial:
 
 STEP = _smooth_step()
 
-# Stokes flow b s + theta (c x + d s) in the upper left corner, where s = 1 - y is the depth below
-# the lid and theta the angle from the lid.
-CORNER_B = -(pi**2) / (pi**2 - 4)
-CORNER_C = 4 / (pi**2 - 4)
-CORNER_D = 2 * pi / (pi**2 - 4)
 # K = -int f w sin(2 theta) over the corner's right angle, see `_inertial_shape`.
 CORNER_K = (
     -pi / 4 * CORNER_B * CORNER_D

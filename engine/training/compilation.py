@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from itertools import compress
 from typing import Any
 
 import torch
@@ -47,29 +48,31 @@ def _missing_compiler(device: torch.device) -> str | None:
 
 
 POINTS = 1
-"""The argument of a compiled method that stays the same from step to step."""
+"""The argument that may stay the same from call to call."""
+
+Step = Callable[[Sequence[Tensor]], Any]
 
 
-def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_lazily(function: Callable[..., Any], same_points: bool = False) -> Callable[..., Any]:
     """`function` of tensors, traced and compiled at its first call for the shapes of that call.
 
     Tracing runs the Python code once, gradient included, so that equations may be any Python; what the
-    compiler sees is one flat graph of tensor operations. Of that graph, what depends on the second
+    compiler sees is one flat graph of tensor operations. With `same_points`, what depends on the second
     argument alone, the points, is computed once for as long as they are the same. The call raises
     PinnError where compiling fails.
     """
-    ready: dict[tuple[Any, ...], Callable[..., Any]] = {}
+    ready: dict[tuple[Any, ...], Step] = {}
 
     def call(*arguments: Any) -> Any:
         tensors = tree_leaves(arguments)
         shapes = tuple((tuple(t.shape), t.dtype, t.device) for t in tensors)
         if shapes in ready:
             with torch.no_grad():
-                return ready[shapes](*arguments)
-        compiled = _compiled(function, arguments)
+                return ready[shapes](tensors)
+        compiled = _compiled(function, arguments, same_points)
         try:
             with torch.no_grad():
-                found = compiled(*arguments)  # the compiler works now
+                found = compiled(tensors)  # the compiler works now
         except Exception as error:
             if out_of_memory(error):
                 raise
@@ -80,18 +83,20 @@ def compile_lazily(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _compiled(function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[..., Any]:
-    """What to call instead of `function` with arguments like these."""
+def _compiled(function: Callable[..., Any], arguments: Sequence[Any], same_points: bool) -> Step:
+    """What to call instead of `function` with the tensors of arguments like these."""
     graph, form = _traced(function, arguments)
-    varying = [place != POINTS for place, given in enumerate(arguments) for _ in tree_leaves(given)]
-    of_points, rest = split(graph, varying)
+    if not same_points:
+        whole = torch.compile(graph, fullgraph=True, dynamic=False)
+        return lambda tensors: tree_unflatten(whole(*tensors), form)
+    fixed = [place == POINTS for place, given in enumerate(arguments) for _ in tree_leaves(given)]
+    of_points, rest = split(graph, fixed)
     step = torch.compile(rest, fullgraph=True, dynamic=False)
     kept = Kept(of_points)
 
-    def call(*given: Any) -> Any:
-        tensors = tree_leaves(given)
-        found = step(*tensors, *kept(tree_leaves(given[POINTS : POINTS + 1]), tensors))
-        return tree_unflatten(found, form)
+    def call(tensors: Sequence[Tensor]) -> Any:
+        points = list(compress(tensors, fixed))
+        return tree_unflatten(step(*tensors, *kept(points, tensors)), form)
 
     return call
 

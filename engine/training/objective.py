@@ -35,6 +35,8 @@ COMPILED = (
     "_rows_of_equations",
 )  # fmt: skip
 """Methods of tensors alone, which `Objective.compiled` has compiled."""
+AT_OTHER_POINTS = {"_residuals_alone", "batch_gradients"}
+"""Those that see other points at every call."""
 
 
 @frozen
@@ -104,11 +106,19 @@ class Objective:
         return tuple(self.module.get_parameter(name) for name in self.parameter_names)
 
     def compiled(self, compiler: Compile, batches: bool = False) -> None:
-        """Have every evaluation compiled, and with `batches` the batch gradients too."""
+        """Have every evaluation compiled, and with `batches` the batch gradients too.
+
+        In chunks nothing is kept from one call to the next: there is memory for one chunk alone.
+        """
         self._compiled_by = compiler, batches
+        keeps = not self.chunk
         for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
-            setattr(self, name, compiler(getattr(self, name)))
-        self._rows_of_conditions = {n: compiler(f) for n, f in self._rows_of_conditions.items()}
+            same = keeps and name not in AT_OTHER_POINTS
+            setattr(self, name, compiler(getattr(self, name), same_points=same))
+        self._rows_of_conditions = {
+            name: compiler(rows, same_points=keeps)
+            for name, rows in self._rows_of_conditions.items()
+        }
 
     def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
         """The loss with these factors and this chunk, compiled if this one is."""

@@ -17,15 +17,15 @@ from torch.fx import Graph, GraphModule, Node
 Key = tuple[tuple[Any, ...], ...]
 
 
-def split(traced: GraphModule, varying: Sequence[bool]) -> tuple[GraphModule, GraphModule]:
-    """Two graphs of the same inputs: what only depends on inputs that do not vary, and the rest, which
-    takes the results of the first after its own inputs.
+def split(traced: GraphModule, fixed: Sequence[bool]) -> tuple[GraphModule, GraphModule]:
+    """Two graphs of the same inputs: what depends on the fixed ones alone, and the rest, which takes the
+    results of the first after its own inputs.
 
     The first is empty where a node draws random numbers or writes in place.
     """
     graph = traced.graph
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    rest = {node for node, varies in zip(inputs, varying, strict=True) if varies}
+    rest = {node for node, stays in zip(inputs, fixed, strict=True) if not stays}
     alone: dict[Node, None] = {}
     pure = not any(map(_impure, graph.nodes))
     for node in graph.nodes:

@@ -28,7 +28,6 @@ class GaussNewton(Optimizer):
     shrink: float = option(3.0, "… and divisor where the step did what was predicted", above(1))
     tries: int = option(8, "dampings tried in one step, at most", at_least(1))
     rows: int = option(1024, "points whose derivatives are held at once", at_least(1))
-
     last_layer: int = option(
         0, "first steps that fit the last layer alone: exact for linear equations", at_least(0)
     )

@@ -21,7 +21,6 @@ LEAST, MOST = 1e-14, 1e8
 """Bounds of the damping."""
 LITTLE, MUCH = 0.25, 0.75
 """Gain ratios below which the damping grows and above which it shrinks."""
-
 FITTING = 1e-10
 """The damping of a fit of the last layer: it has few unknowns, some of which may do the same."""
 
@@ -58,19 +57,13 @@ class GaussNewtonSteps(torch.optim.Optimizer):
             loss = closure()
         if group["last_layer"]:
             group["last_layer"] -= 1
-            self._fit_last_layer(closure, float(loss))
+            self._fit_last_layer(closure, loss)
             return loss
         parameters: list[Tensor] = group["params"]
         here = parameters_to_vector(parameters)
         system = _system(closure, len(here), group["rows"])
         for tried in range(1, group["tries"] + 1):
-            direction = system.solution(group["damping"])
-            ratio = 0.0
-            if direction is not None:
-                vector_to_parameters(here + direction.to(here), parameters)
-                there = float((closure.residuals().double() ** 2).sum())
-                predicted = system.predicted_decrease(direction, group["damping"])
-                ratio = (float(loss) - there) / predicted if predicted > 0 else 0.0
+            direction, ratio = _tried(closure, loss, system, group["damping"], parameters, here)
             if ratio > MUCH:
                 group["damping"] = max(group["damping"] / group["shrink"], LEAST)
             elif not ratio > LITTLE:
@@ -86,26 +79,36 @@ class GaussNewtonSteps(torch.optim.Optimizer):
         group["refused"] += 1
         return loss
 
-    def _fit_last_layer(self, closure: Closure, loss: float) -> None:
+    def _fit_last_layer(self, closure: Closure, loss: Tensor) -> None:
         """The damped step of the last matrix and the vectors behind it, if it lowers the loss."""
         (group,) = self.param_groups
-        place = last_matrix(group["params"])
-        layer = group["params"][place:]
+        layer = group["params"][last_matrix(group["params"]) :]
         here = parameters_to_vector(layer)
-        columns = slice(-len(here), None)
-        blocks = ((r, j[:, columns]) for r, j in _blocks(closure, group["rows"], once=True))
+        blocks = ((r, j[:, -len(here) :]) for r, j in _blocks(closure, group["rows"], once=True))
         system = NormalEquations(blocks, len(here))
-        step = system.solution(FITTING)
-        ratio = 0.0
-        if step is not None:
-            vector_to_parameters(here + step.to(here), layer)
-            there = float((closure.residuals().double() ** 2).sum())
-            ratio = (loss - there) / system.predicted_decrease(step, FITTING)
-        lower = step is not None and ratio > 0
-        if not lower:
+        step, ratio = _tried(closure, loss, system, FITTING, layer, here)
+        if not ratio > 0:
             vector_to_parameters(here, layer)
-        length = float(step.norm()) if step is not None and lower else 0.0
+        length = float(step.norm()) if step is not None and ratio > 0 else 0.0
         group |= {"gain_ratio": max(ratio, 0.0), "step_length": length, "evaluations": 1}
+
+
+def _tried(
+    closure: Closure,
+    loss: Tensor,
+    system: _System,
+    damping: float,
+    parameters: Sequence[Tensor],
+    here: Tensor,
+) -> tuple[Tensor | None, float]:
+    """Makes the step of this damping from `here`; the step, and its gain ratio, 0 without one."""
+    direction = system.solution(damping)
+    if direction is None:
+        return None, 0.0
+    vector_to_parameters(here + direction.to(here), parameters)
+    there = float((closure.residuals().double() ** 2).sum())
+    predicted = system.predicted_decrease(direction, damping)
+    return direction, (float(loss) - there) / predicted if predicted > 0 else 0.0
 
 
 def last_matrix(parameters: Sequence[Tensor]) -> int:

@@ -24,7 +24,7 @@ CODE = {
 CLOSE = 1e-9
 
 
-def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+def traced(function: Callable[..., Any], same_points: bool = False) -> Callable[..., Any]:
     """`function` of tensors as what its first call did with them, as compiling sees it."""
     graphs: list[Callable[..., Any]] = []
 

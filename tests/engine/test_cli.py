@@ -228,7 +228,10 @@ def test_reference_takes_the_options_of_the_problem() -> None:
         (["helmholtz", "-o", "a.npz", "--set", "a1"], "--set a1: expected key=value"),
         (["helmholtz", "-o", "a.npz", "--set", "=1"], "--set =1: expected key=value"),
         (["burgers", "-o", "a.npz", "--set", "viscosity=0"], "viscosity: expected at least 0.001"),
-        (["cavity", "-o", "a.npz", "--set", "hard=true"], "hard = true needs lid"),
+        (
+            ["cavity", "-o", "a.npz", "--set", "hard=true", "--set", "formulation=velocity"],
+            "hard = true needs formulation",
+        ),
         (["adam", "-o", "a.npz"], "no problem is called 'adam'"),
         (["helmholtz"], "Missing option '-o'"),
     ],

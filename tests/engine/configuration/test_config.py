@@ -223,9 +223,9 @@ FAULTS: list[tuple[str, Any, list[str]]] = [
         ["[problem] a1: unknown key"],
     ),
     (
-        "hard cavity with the default lid",
-        {**VALID, "problem": {"name": "cavity", "hard": True}},
-        ['[problem]: hard = true needs lid = "regularised"'],
+        "hard cavity of velocities",
+        {**VALID, "problem": {"name": "cavity", "hard": True, "formulation": "velocity"}},
+        ['[problem]: hard = true needs formulation = "streamfunction"'],
     ),
     ("enormous network", changed(network={"width": 10**11}), ["out of memory", "smaller network"]),
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,10 +11,10 @@ from attrs import evolve, frozen
 from hypothesis import given, strategies as st
 from torch import Tensor
 
-from pinn.core import PinnError, Weighting
+from pinn.core import Box, Condition, PinnError, Problem, Weighting
 from pinn.core.domain import PointSet
 from pinn.engine.training.compilation import compile_lazily
-from pinn.engine.training.objective import Evaluation
+from pinn.engine.training.objective import Evaluation, Objective
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 
@@ -189,14 +189,34 @@ def test_equations_and_conditions_must_not_share_a_name(make_case: MakeCase) -> 
         evolve(case, problem=Twice()).objective(Vanilla())
 
 
-@pytest.mark.parametrize(
-    ("update", "chunk"),
-    [
-        (True, 0),
-        pytest.param(False, 0, marks=pytest.mark.slow),
-        pytest.param(True, 5, marks=pytest.mark.slow),
-    ],
-)
+@frozen
+class Decay(Problem):
+    """Of one equation and one condition: as little as a step can be, so that it is compiled soon."""
+
+    name = "decay"
+    fields = ("u",)
+    domain = Box(x=(-1, 1), t=(0, 2))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"decay": q.u_t + q.x * q.u}
+
+    def conditions(self) -> Iterator[Condition]:
+        yield Condition("initial", on="t=0", residual=lambda q: q.u - q.x)
+
+
+def test_a_small_step_is_compiled(make_case: MakeCase, close: Close) -> None:
+    case = make_case()
+    points = PointSet(case.points.interior, {"initial": case.points.conditions["initial"]})
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    eager, compiled = (Objective(Decay(), module.double(), Vanilla(), {}, 0) for _ in range(2))
+    compiled.compiled(compile_lazily)
+    weights = torch.ones(1, 13, dtype=torch.float64)
+    expected, found = (o.evaluate(o.parameters, points, weights) for o in (eager, compiled))
+    assert_same(found, expected, close)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("update", "chunk"), [(True, 0), (False, 0), (True, 5)])
 def test_compiled_equals_eager(make_case: MakeCase, close: Close, update: bool, chunk: int) -> None:
     case = make_case()
     rba = ResidualBasedAttention(eta=0.2, first_eta=1.0)

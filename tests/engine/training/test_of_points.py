@@ -22,7 +22,7 @@ def operations(graph: torch.fx.GraphModule) -> list[str]:
 
 def test_the_parts_are_the_whole() -> None:
     slope, points = torch.tensor(3.0), torch.linspace(0, 1, 5)
-    of_points, rest = split(make_fx(fitted)(slope, points), [True, False])
+    of_points, rest = split(make_fx(fitted)(slope, points), [False, True])
     assert operations(of_points) == ["aten.sin.default", "aten.exp.default", "aten.cos.default"]
     assert operations(rest) == [
         "aten.mul.Tensor", "aten.tanh.default", "aten.add.Tensor", "aten.add.Tensor",
@@ -45,7 +45,7 @@ def test_what_must_happen_every_time_is_not_split_off(
     function: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
     slope, points = torch.tensor(3.0), torch.linspace(0, 1, 5)
-    of_points, rest = split(make_fx(function)(slope, points), [True, False])
+    of_points, rest = split(make_fx(function)(slope, points), [False, True])
     assert operations(of_points) == []
     assert len(operations(rest)) == 2
 

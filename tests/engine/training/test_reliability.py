@@ -24,8 +24,16 @@ import torch
 from pinn.engine import open_run
 from pinn.engine.training.checkpoint import newest_first, read
 
-PINN = Path(sys.executable).with_name("pinn")
-STAGES = {"adam": 300, "lbfgs": 50}
+UNDRAWN = """
+from pinn.engine import cli
+from pinn.engine.reporting import page
+
+svg = '<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+page.picture = lambda title, height, draw: page.Picture(svg, b"", b"")
+cli.main()
+"""
+"""The command `pinn`, whose figures are blank: to draw them takes longer than all the rest."""
+STAGES = {"adam": 120, "lbfgs": 30}
 TOTAL = sum(STAGES.values())
 TIMEOUT = 120  # of a process that hangs; none does
 
@@ -80,7 +88,7 @@ def start(file: Path, *options: str, path: Path | None = None, **popen: Any) -> 
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     return subprocess.Popen(
-        [str(PINN), "run", str(file), *options],
+        [sys.executable, "-c", UNDRAWN, "run", str(file), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -174,13 +182,13 @@ def test_killed_at_random_steps(tmp_path: Path, as_if_nothing_was: Callable[[Pat
     file, directory = write_config(tmp_path), tmp_path / "run"
     dice = random.Random(5)
     kills = 0
-    for low, high in ((1, 30), (80, 140), (220, 299), (301, TOTAL - 20)):
+    for low, high in ((1, 20), (40, 70), (121, TOTAL - 10)):
         process = start(file)
         wait_for_step(process, directory, dice.randint(low, high))
         process.kill()
         process.communicate(timeout=TIMEOUT)
         kills += process.returncode == -signal.SIGKILL
-    assert kills >= 3
+    assert kills >= 2
     assert "continuing at step" in complete(file)
     as_if_nothing_was(directory)
 
@@ -228,7 +236,7 @@ def test_interrupted_terminated_and_damaged(
     tmp_path: Path, as_if_nothing_was: Callable[[Path], None]
 ) -> None:
     file, directory = write_config(tmp_path), tmp_path / "run"
-    for number, step in ((signal.SIGINT, 40), (signal.SIGTERM, 160)):
+    for number, step in ((signal.SIGINT, 20), (signal.SIGTERM, 70)):
         process = start(file, "--set", "run.checkpoint=1000")
         wait_for_step(process, directory, step)
         process.send_signal(number)
