@@ -178,5 +178,5 @@ def _gradient(term: Tensor, view: View) -> NDArray[np.float64]:
 
 def _named(records: Records, prefix: str) -> dict[str, str]:
     """{recorded quantity: label} of all that begin so, in the order in which they were recorded."""
-    found = dict.fromkeys(n for row in records.rows for n in row if n.startswith(prefix))
+    found = [name for name in records.rows.columns if name.startswith(prefix)]
     return {name: name.removeprefix(prefix).replace(".", " · ") for name in found}

@@ -260,7 +260,7 @@ def per_layer(
     if not last:
         return
     chosen = choose(last, key=last.__getitem__)
-    least = min(row[name] for row in records.rows for name in shown if row.get(name) is not None)
+    least = min(float(np.nanmin(records.series(name)[1])) for name in shown)
     most = records.last(bound)
     place = f"Layer {chosen[6:]} of {len(shown)}" if chosen.startswith("layer ") else chosen
     yield Curves(
@@ -277,7 +277,7 @@ def per_layer(
 
 def layers(records: Records, quantity: str) -> dict[str, str]:
     """{recorded name: label} of a quantity of every layer, in the order in which they were recorded."""
-    names = (name for row in records.rows for name in row if name.startswith(f"{quantity}."))
+    names = (name for name in records.rows.columns if name.startswith(f"{quantity}."))
     return {name: re.sub(r"^layer(?=\d)", "layer ", name.split(".", 1)[1]) for name in names}
 
 

@@ -91,12 +91,14 @@ class Equilibrium(Analyzer):
         """Nothing where no record is old enough, or none is as young as Adam's memory."""
         done = max(int(state["step"]) for _, _, state in adam_states(view.optimizer))
         latest = view.step / 10**self.across
-        for row in reversed(view.records.rows):
-            if view.step - done < row["step"] <= latest and row.get(DECILES):
-                before = np.array(row[DECILES], np.float64)
-                moved, mean = drift(before, now, math.log10(view.step / row["step"]))
-                return {"learning_rates.drift": moved, "learning_rates.shift": mean}
-        return {}
+        steps, deciles = view.records.series(DECILES)
+        old_enough = np.flatnonzero((view.step - done < steps) & (steps <= latest))
+        if not len(old_enough):
+            return {}
+        newest = old_enough[-1]
+        before = np.asarray(deciles[newest], np.float64)
+        moved, mean = drift(before, now, math.log10(view.step / steps[newest]))
+        return {"learning_rates.drift": moved, "learning_rates.shift": mean}
 
     def figures(self, records: Records) -> Iterator[Plot]:
         steps, found = records.series(DECILES)

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from pinn.analyzers.phases_detection import DIFFUSION, FITTING, TOTAL_DIFFUSION, Phases
-from pinn.analyzers.phases_traces import trace_of
+from pinn.analyzers.phases_traces import trace_of_records
 from pinn.analyzers.phases_transition import abruptness
 from pinn.analyzers.recent import fall, lately
 from pinn.core import Analyzer, Conclusion, Drawing, Span
@@ -30,7 +30,7 @@ SOURCE = "arXiv 2403.18494"
 
 def phases_of(records: Records) -> Phases:
     """The phases in the records of a run: of `snr`, and of `homogeneity` and `error` where measured."""
-    return trace_of(records.rows).phases()
+    return trace_of_records(records).phases()
 
 
 @frozen

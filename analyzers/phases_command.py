@@ -45,4 +45,8 @@ def as_document(trace: Trace) -> dict[str, Any]:
         if transition.to in ALSO_CALLED:
             document["also_called"] = ALSO_CALLED[transition.to]
         transitions.append(document)
-    return {"transitions": transitions, "phase": found.last, "notes": list(found.notes)}
+    return {
+        "transitions": transitions,
+        "phase": found.last,
+        "notes": [*found.notes, *trace.left_out],
+    }

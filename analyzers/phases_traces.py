@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import asdict, frozen
+from attrs import evolve, field, fields, frozen
 
 from pinn.analyzers.homogeneity import FOLLOWED
 from pinn.analyzers.phases_detection import Phases, find_phases
 from pinn.analyzers.phases_evidence import Floats, newest
-from pinn.core import PinnError
+from pinn.core import PinnError, Records, open_file
 
 NEEDED = ("step", "gradient_mean_norm", "gradient_std_norm")
 CELLS = ("weight_cell_mean", "weight_cell_rms")
@@ -33,6 +33,7 @@ class Trace:
         pde_snr: S of the PDE part.
         error: relative L2.
         loss: unweighted, where that is known.
+        left_out: what stood in the file and is no measurement, a text each.
     """
 
     steps: Floats
@@ -42,9 +43,10 @@ class Trace:
     pde_snr: Floats
     error: Floats
     loss: Floats
+    left_out: Sequence[str] = field(default=(), kw_only=True)
 
     def phases(self) -> Phases:
-        return find_phases(**asdict(self, recurse=False))
+        return find_phases(*(getattr(self, each.name) for each in fields(Trace)[:-1]))
 
 
 def read_trace(path: Path) -> Trace:
@@ -54,24 +56,12 @@ def read_trace(path: Path) -> Trace:
         PinnError: it cannot be read, lacks a column, or holds what is not a number.
     """
     file = path / METRICS if path.is_dir() else path
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(_of_metrics(lines) if file.suffix == ".jsonl" else csv.DictReader(lines))
-    except FileNotFoundError:
-        what = (
-            f"has no {METRICS}: is it the directory of a run?" if path.is_dir() else "no such file"
-        )
-        raise PinnError(f"{path}: {what}") from None
-    except OSError as error:
-        raise PinnError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PinnError(f"{path}: is neither CSV nor metrics of a run: {error}") from None
-    if not rows:
-        raise PinnError(f"{path}: has no measurements")
-    missing = [name for name in NEEDED if not any(name in row for row in rows)]
-    if missing:
-        found = ", ".join(dict.fromkeys(str(name) for row in rows for name in row))
-        raise PinnError(f"{path}: lacks {', '.join(missing)}; its columns are {found}")
+    if file.suffix == ".jsonl":
+        records = Records(file)
+        _check_columns(path, ["step", *records.rows.columns], len(records.rows))
+        return evolve(trace_of_records(records, str(path)), left_out=records.damage)
+    rows = _of_csv(path)
+    _check_columns(path, dict.fromkeys(str(name) for row in rows for name in row), len(rows))
     return trace_of(rows, str(path))
 
 
@@ -89,6 +79,27 @@ def trace_of(rows: Sequence[Mapping[str, Any]], source: str = "records") -> Trac
         except (TypeError, ValueError):
             raise _no_number(source, name, values) from None
 
+    return _trace(column)
+
+
+def trace_of_records(records: Records, source: str = "records") -> Trace:
+    """The trace in the records of a run; `source` names them in messages.
+
+    Raises:
+        PinnError: a quantity is not a number.
+    """
+
+    def column(name: str) -> Floats:
+        try:
+            return records.rows.aligned(name)
+        except (TypeError, ValueError):
+            raise _no_number(source, name, records.series(name)[1].tolist()) from None
+
+    return _trace(column)
+
+
+def _trace(column: Callable[[str], Floats]) -> Trace:
+    """`column` gives the values of a quantity, one a measurement, NaN where there is none."""
     needed = [column(name) for name in NEEDED]
     mean, rms = map(column, CELLS)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -117,10 +128,20 @@ def _no_number(source: str, name: str, values: Sequence[Any]) -> PinnError:
     return PinnError(f"{source}: {name} is not one number a measurement")
 
 
-def _of_metrics(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Up to the first line that a crash cut short."""
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+def _of_csv(path: Path) -> list[dict[str, Any]]:
+    if (file := open_file(path)) is None:
+        return []
+    try:
+        with TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PinnError(f"{path}: is neither CSV nor metrics of a run: {error}") from None
+
+
+def _check_columns(path: Path, names: Iterable[str], measurements: int) -> None:
+    if path.is_dir() and not (path / METRICS).exists():
+        raise PinnError(f"{path}: has no {METRICS}: is it the directory of a run?")
+    if not measurements:
+        raise PinnError(f"{path}: {'has no measurements' if path.exists() else 'no such file'}")
+    if missing := [name for name in NEEDED if name not in names]:
+        raise PinnError(f"{path}: lacks {', '.join(missing)}; its columns are {', '.join(names)}")

@@ -185,8 +185,7 @@ class SignalToNoise(Analyzer):
             f"batches agree on where to go, below 1 they pull apart ({SOURCE}).",
             noisy=True,
         )
-        recorded = (name for row in records.rows for name in row)
-        layers = dict.fromkeys(n for n in recorded if re.fullmatch(r"snr\..*weight", n))
+        layers = [n for n in records.rows.columns if re.fullmatch(r"snr\..*weight", n)]
         yield Curves(
             name="snr-layers",
             title="The same ratio, weight matrix by weight matrix",

@@ -200,8 +200,8 @@ class Spectrum(Analyzer):
         return {**numbers, "ntk.numerical_rank": rank, "ntk.eigenvalues": leading}
 
     def figures(self, records: Records) -> Iterator[Plot]:
-        rank = [row["ntk.effective_rank"] for row in records.rows if row.get("ntk.effective_rank")]
-        if not rank:
+        rank = _known(records, "ntk.effective_rank")
+        if not len(rank):
             return
         yield Drawing(
             name="ntk-spectrum",
@@ -230,7 +230,7 @@ class Spectrum(Analyzer):
             caption="The trace is the sum of all eigenvalues: where both agree, one direction has all. "
             + SOURCE,
         )
-        if any(row.get("ntk.condition_number") for row in records.rows):
+        if len(_known(records, "ntk.condition_number")):
             yield Curves(
                 name="ntk-condition",
                 title="Condition number of the tangent kernel",
@@ -239,7 +239,7 @@ class Spectrum(Analyzer):
                 caption="Infinite, and left out, where the smallest eigenvalue cannot be told from 0. "
                 + SOURCE,
             )
-        if any(row.get("ntk.cosine") is not None for row in records.rows):
+        if len(_known(records, "ntk.cosine")):
             yield Curves(
                 name="ntk-interdependence",
                 title="How far samples depend on each other",
@@ -256,6 +256,12 @@ class Spectrum(Analyzer):
                 log=False,
                 limits=(0, 1.02),
             )
+
+
+def _known(records: Records, name: str) -> Array:
+    """What was recorded of it and is a number."""
+    values: Array = records.series(name)[1]
+    return values[~np.isnan(values)]
 
 
 def _exact(kernel: Array, equations: int, resolution: float) -> dict[str, Any]:
@@ -275,13 +281,17 @@ def _unknown(count: int) -> dict[str, Any]:
 
 def draw_spectra(figure: Figure, records: Records) -> None:
     """Eigenvalues over their number, for up to five steps that are spread evenly over the measured."""
-    rows = [row for row in records.rows if row.get("ntk.numerical_rank")]
+    ranks = dict(zip(*records.series("ntk.numerical_rank"), strict=True))
+    rows = [
+        (int(step), values[: int(ranks[step])])
+        for step, values in zip(*records.series("ntk.eigenvalues"), strict=True)
+        if ranks.get(step, 0) > 0
+    ]
     shown = np.unique(np.geomspace(1, len(rows), 5).round().astype(int)) - 1
     axis = figure.subplots()
     for place, chosen in enumerate(shown):
-        row = rows[chosen]
-        values = np.array(row["ntk.eigenvalues"], dtype=float)[: int(row["ntk.numerical_rank"])]
-        colour, label = ordered_colour(place, len(shown)), f"{row['step']:,}"
+        step, values = rows[chosen]
+        colour, label = ordered_colour(place, len(shown)), f"{step:,}"
         axis.loglog(np.arange(1, len(values) + 1), values, ".-", color=colour, label=label)
     axis.set_xlabel("number of the eigenvalue")
     axis.set_ylabel("eigenvalue λ")

@@ -7,6 +7,7 @@ from pinn.core.errors import (
     PinnError as PinnError,
     TrainingError as TrainingError,
 )
+from pinn.core.files import open_file as open_file
 from pinn.core.hookspecs import hookimpl as hookimpl
 from pinn.core.options import (
     above as above,

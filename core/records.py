@@ -4,35 +4,57 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from pinn.core.columns import Record, Rows, cell
 from pinn.core.errors import PinnError
-from pinn.core.files import cannot_write, write_atomically
+from pinn.core.files import cannot_write, open_file, write_atomically
 
 if TYPE_CHECKING:
     import pandas
 
-Record = dict[str, Any]
-
 FAILURE = "failure"
 """What an analyzer's failure is recorded as, behind its name and a dot."""
+LARGEST = 2**63
 
 
 class Records:
-    """The records of a run, in memory and in its file."""
+    """The records of a run, in memory and in its file.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        damage: what stands in the file and is no record, a text each; it is left out.
+        listeners: called with each line when it is written.
+        sources: the analyzers that added the quantities, in this process.
+    """
+
+    def __init__(self, path: Path, within: Path | None = None) -> None:
+        """Read what is in the file, which no link may lead out of the folder `within`.
+
+        Raises:
+            PinnError: it cannot be read.
+        """
         self.path = path
-        self.rows: list[Record] = list(read_rows(path)) if path.exists() else []
+        self.damage: list[str] = []
         self.unwritten = False
         self.listeners: list[Callable[[Record], None]] = []
-        """Called with each line when it is written."""
         self.sources: dict[str, str] = {}
-        """The analyzers that added the quantities, in this process."""
+        self._rows = Rows()
+        if (file := open_file(path, within)) is not None:
+            with file:
+                self._rows = Rows(read_rows(file, self.damage))
+
+    @property
+    def rows(self) -> Rows:
+        """{"step": …, quantity: value} of each measured step."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: Iterable[Record]) -> None:
+        self._rows = Rows(rows)
 
     def append(self, step: int, quantities: Mapping[str, Any]) -> None:
         """Add one line and write it."""
@@ -46,10 +68,11 @@ class Records:
         measured them, if one did.
         """
         plain = {name: _plain(value) for name, value in quantities.items()}
-        if not self.unwritten:
-            self.rows.append({"step": step})
+        if self.unwritten:
+            self._rows.extend_last(plain)
+        else:
+            self._rows.append({"step": step, **plain})
             self.unwritten = True
-        self.rows[-1].update(plain)
         if source is not None:
             self.sources.update(dict.fromkeys(quantities, source))
 
@@ -57,42 +80,42 @@ class Records:
         """Append the line that was added, if there is one."""
         if not self.unwritten:
             return
+        row = self._rows[-1]
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.rows[-1], allow_nan=False) + "\n")
+            with self.path.open("ab") as file:
+                file.write(_line(row))
         except OSError as error:
             raise cannot_write(self.path, error) from error
         self.unwritten = False
         for listener in self.listeners:
-            listener(self.rows[-1])
+            listener(row)
 
     def reopen(self) -> None:
         """Go on with the last line, which was written already."""
-        last = self.rows[-1]
+        last = self._rows[-1]
         self.keep_until(last["step"] - 1)
-        self.rows.append(last)
+        self._rows.append(last)
         self.unwritten = True
 
     def keep_until(self, step: int) -> None:
         """Forget what was recorded after `step`: resumed training measures it again."""
-        kept = [row for row in self.rows if row["step"] <= step]
-        if len(kept) < len(self.rows) or self.path.exists():
-            text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept)
-            write_atomically(self.path, text.encode())
-        self.rows = kept
+        kept = self._rows.until(step)
+        if len(kept) < len(self._rows) or self.path.exists():
+            write_atomically(self.path, map(_line, kept))
+        self._rows = kept
 
     def __contains__(self, name: str) -> bool:
         """Whether `name` was ever recorded."""
-        return any(name in row for row in reversed(self.rows))
+        return name in self._rows.columns
 
     @property
     def names(self) -> list[str]:
         """The names of the quantities that were recorded."""
-        return sorted({name for row in self.rows for name in row} - {"step"})
+        return sorted(self._rows.columns)
 
     def last(self, name: str) -> Any:
         """The newest value of `name`; None if it was never recorded or is not finite."""
-        return next((row[name] for row in reversed(self.rows) if name in row), None)
+        return self._rows.columns[name][-1] if name in self else None
 
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """{quantity: (steps, values)}; null becomes NaN."""
@@ -103,17 +126,10 @@ class Records:
 
         Arrays are stacked, or are objects of the values where their shapes differ.
         """
-        found = [(row["step"], row[name]) for row in self.rows if name in row]
-        steps = np.array([step for step, _ in found], dtype=np.int64)
-        return steps, _together([cell(value) for _, value in found])
-
-    def failures(self, analyzer: str) -> list[str]:
-        """ "measurement at step 20: ValueError: boom (…)", a line for each text that was recorded."""
-        steps: dict[str, list[int]] = {}
-        for row in self.rows:
-            if text := row.get(f"{analyzer}.{FAILURE}"):
-                steps.setdefault(text, []).append(row["step"])
-        return [f"{_measurements(at)}: {text}" for text, at in steps.items()]
+        if name not in self:
+            return np.empty(0, np.int64), np.empty(0)
+        column = self._rows.columns[name]
+        return self._rows.steps[column.places], column.values()
 
     def frame(self) -> pandas.DataFrame:
         """One row a recorded step (the index), one column a quantity, in the order of first records.
@@ -130,10 +146,16 @@ class Records:
             raise PinnError(
                 "frame() needs the package pandas: pip install 'pinn-dynamics[pandas]'"
             ) from error
-        names = dict.fromkeys(name for row in self.rows for name in row if name != "step")
-        steps = pandas.Index([row["step"] for row in self.rows], dtype=np.int64, name="step")
-        columns = {name: [cell(row.get(name)) for row in self.rows] for name in names}
+        rows, steps = list(self._rows), pandas.Index(self._rows.steps, name="step")
+        columns = {n: [cell(row.get(n)) for row in rows] for n in self._rows.columns}
         return pandas.DataFrame(columns, index=steps)
+
+    def failures(self, analyzer: str) -> list[str]:
+        """ "measurement at step 20: ValueError: boom (…)", a line for each text that was recorded."""
+        steps: dict[str, list[int]] = {}
+        for step, text in zip(*self.series(f"{analyzer}.{FAILURE}"), strict=True):
+            steps.setdefault(str(text), []).append(int(step))
+        return [f"{_measurements(at)}: {text}" for text, at in steps.items()]
 
 
 def _measurements(steps: Sequence[int]) -> str:
@@ -143,29 +165,53 @@ def _measurements(steps: Sequence[int]) -> str:
     return f"{len(steps):,} measurements, at steps {first:,} to {others[-1]:,}"
 
 
-def read_rows(path: Path) -> Iterator[Record]:
-    """The complete lines of a metrics file; a line cut short by a crash is left out."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+def read_rows(lines: Iterable[bytes], damage: list[str]) -> Iterator[Record]:
+    """The records in the lines of a metrics file.
+
+    A last line that a crash cut short is left out in silence; what else is no record, or of an earlier
+    step than the line before, is told in `damage`.
+    """
+    newest = 0
+    for number, line in enumerate(lines, 1):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+            row = _record(line, newest)
+        except (ValueError, RecursionError) as error:
+            if line.endswith(b"\n"):
+                damage.append(f"line {number:,} is no record: {str(error)[:100]}")
+            continue
+        newest = row["step"]
+        yield row
 
 
-def cell(value: Any) -> Any:
-    """A recorded value as numbers: null is NaN, also in lists, which are arrays."""
-    if value is None:
-        return math.nan
-    return np.array(value, dtype=np.float64) if isinstance(value, list) else value
+def _record(line: bytes, newest: int) -> Record:
+    row = json.loads(line.decode("utf-8"), parse_constant=_refused)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected {{…}}, found {type(row).__name__}")
+    step = row.get("step")
+    if type(step) is not int or not newest <= step < LARGEST:
+        raise ValueError(f"expected a step of at least {newest:,}, found {str(step)[:30]}")
+    for name, value in row.items():
+        if not _recordable(value):
+            raise ValueError(
+                f"{name[:30]} is neither a finite number, null, text, nor a list of these"
+            )
+    return row
 
 
-def _together(cells: Sequence[Any]) -> np.ndarray:
-    if len({np.shape(one) for one in cells}) <= 1:
-        return np.array(cells)
-    objects = np.empty(len(cells), dtype=object)
-    for place, one in enumerate(cells):
-        objects[place] = one
-    return objects
+def _refused(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _recordable(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(not isinstance(item, str) and _recordable(item) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str) or (type(value) is int and abs(value) < LARGEST)
+
+
+def _line(row: Record) -> bytes:
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
 
 
 def _plain(value: Any) -> Any:
@@ -176,5 +222,5 @@ def _plain(value: Any) -> Any:
         number = float(array)
         if not math.isfinite(number):
             return None
-        return int(number) if isinstance(value, int) else number
+        return int(number) if isinstance(value, int) and abs(number) < LARGEST else number
     return [_plain(item) for item in array]

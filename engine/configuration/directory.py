@@ -8,13 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import tomli
 from filelock import FileLock, Timeout
 
 from pinn.core.errors import PinnError
-from pinn.core.files import cannot_write, write_atomically
+from pinn.core.files import (
+    cannot_write,
+    read_file,
+    remove_left_over,
+    stay_within,
+    write_atomically,
+)
+from pinn.core.records import Records
 from pinn.engine.configuration.config import WATCHED, Config, differences
-from pinn.engine.configuration.reader import parse_config
+from pinn.engine.configuration.reader import parse_config, parse_toml
 from pinn.engine.configuration.watched import Watched, parse_watched
 
 MAY_GROW = "steps"
@@ -34,19 +40,35 @@ class RunDirectory:
         self.report = path / "report.html"
         self.figures = path / "figures"
         self.tensorboard = path / "tensorboard"
+        self.lock = path / ".lock"
+
+    def check_links(self) -> None:
+        """See that nothing in the directory, which anybody may have made, leads out of it.
+
+        Raises:
+            PinnError: a link does; none is followed, neither to read nor to write.
+        """
+        for path in vars(self).values():
+            if path != self.path:
+                stay_within(path, self.path)
+
+    def records(self) -> Records:
+        """What was measured so far."""
+        return Records(self.metrics, self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the directory for this process alone.
 
         Raises:
-            PinnError: another run holds it.
+            PinnError: another run holds it, or something in it leads elsewhere.
         """
+        self.check_links()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.lock, timeout=0)
         try:
             lock.acquire()
         except Timeout:
@@ -57,6 +79,8 @@ class RunDirectory:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
+            for folder in (self.path, self.checkpoints, self.figures):
+                remove_left_over(folder)
             yield
         finally:
             lock.release()
@@ -69,9 +93,9 @@ class RunDirectory:
         Raises:
             PinnError: the directory belongs to another configuration; names the keys that differ.
         """
-        if not self.config.exists():
-            return
         there = self._table()
+        if there is None:
+            return
         if WATCHED in there:
             raise PinnError(
                 f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
@@ -93,23 +117,34 @@ class RunDirectory:
     @property
     def watched(self) -> bool:
         """Whether it is of a loop that was trained elsewhere."""
-        return self.config.exists() and WATCHED in self._table()
+        return WATCHED in (self._table() or {})
 
     def read_config(self) -> Config | Watched:
-        if not self.config.exists():
+        self.check_links()
+        there = self._table()
+        if there is None:
             raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
-        if self.watched:
-            return parse_watched(self._table(), str(self.config))
-        return parse_config(self._table(), str(self.config)).in_directory(self.path)
+        if WATCHED in there:
+            return parse_watched(there, str(self.config))
+        return parse_config(there, str(self.config)).in_directory(self.path)
 
-    def _table(self) -> dict[str, Any]:
+    def _table(self) -> dict[str, Any] | None:
+        """What stands in `pinn.toml`; None where there is none."""
+        content = read_file(self.config, self.path)
         try:
-            return tomli.loads(self.config.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+            return None if content is None else parse_toml(content, self.config)
+        except PinnError as error:
             raise PinnError(
-                f"{self.config}: is not valid TOML: {error}; the run had written it, so mend it, or "
-                f"delete {self.path} to start again"
+                f"{error}; the run had written it, so mend it, or delete {self.path} to start again"
             ) from None
+
+
+def of_run(config: Config) -> dict[str, Any]:
+    """The configuration without what may change while the same run goes on."""
+    table = _comparable(config.table())
+    *stages, last = table["optimizers"]
+    last = {key: value for key, value in last.items() if key != MAY_GROW}
+    return {**table, "optimizers": [*stages, last]}
 
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from attrs import evolve, fields
 from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
 from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of
+from pinn.core.files import read_file
 from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
 from pinn.core.options import Faults, key_of, options, refusal, structure
 from pinn.core.parts import Analyzer, Optimizer
@@ -45,16 +46,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: everything that is wrong in it, one line each.
     """
     path = Path(path)
-    try:
-        table = tomli.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise PinnError(f"{path}: there is no such file; `pinn init` writes one") from None
-    except OSError as error:
-        raise PinnError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise PinnError(f"{path}: is not a UTF-8 text file ({error.reason})") from None
-    except tomli.TOMLDecodeError as error:
-        raise PinnError(f"{path}: is not valid TOML: {error}") from None
+    content = read_file(path)
+    if content is None:
+        raise PinnError(f"{path}: there is no such file; `pinn init` writes one")
+    table = parse_toml(content, path)
     run = table.setdefault("run", {})
     if isinstance(run, dict) and (path.parent / "environment.json").exists():
         run["directory"] = str(path.parent)  # the file of a run that was moved
@@ -63,6 +58,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     for text in overrides:
         override(table, text)
     return parse_config(table, str(path))
+
+
+def parse_toml(content: bytes, source: Path) -> dict[str, Any]:
+    """The tables of a TOML file, with or without a byte order mark.
+
+    Raises:
+        PinnError: it is none, or none that a person would write.
+    """
+    try:
+        return tomli.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise PinnError(f"{source}: is not a UTF-8 text file ({error.reason})") from None
+    except RecursionError:
+        raise PinnError(f"{source}: its tables are nested too deeply") from None
+    except ValueError as error:  # its own, and Python's of integers with thousands of digits
+        raise PinnError(f"{source}: is not valid TOML: {error}") from None
 
 
 def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Config:

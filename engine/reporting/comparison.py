@@ -156,7 +156,7 @@ def _times(records: Records) -> dict[str, str]:
     seconds = records.last("seconds")
     if not isinstance(seconds, int | float):
         return {}
-    step = max(row["step"] for row in records.rows if "seconds" in row)
+    step = int(records.series("seconds")[0][-1])
     return {TRAINING: shown(float(seconds)), PER_STEP: shown(seconds / step)}
 
 

@@ -40,9 +40,10 @@ class Line:
 
 def line(records: Records, name: str, label: str, place: int, log: bool) -> Line | None:
     """The quantity `name` as far as it can be drawn; None where nothing can."""
-    found = [(row["step"], row[name]) for row in records.rows if name in row and row["step"] > 0]
-    steps = np.array([step for step, _ in found], dtype=float)
-    values = np.array([v if isinstance(v, int | float) else np.nan for _, v in found], dtype=float)
+    steps, values = records.series(name)
+    if values.ndim > 1 or not np.issubdtype(values.dtype, np.number):
+        values = np.array([v if isinstance(v, int | float) else np.nan for v in values], float)
+    steps, values = steps[steps > 0].astype(float), values[steps > 0].astype(float)
     drawable = np.isfinite(values) & ((values > 0) | (not log))
     return Line(label, steps, np.where(drawable, values, np.nan), place) if drawable.any() else None
 

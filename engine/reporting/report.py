@@ -88,8 +88,8 @@ class RunFigures:
         self.folder = folder
         self.records = records
         self.spans = [span for section in shading for span in section.spans]
-        steps = [row["step"] for row in records.rows if row["step"] > 0]
-        self.steps = (min(steps), max(steps)) if steps else None
+        steps = records.rows.steps[records.rows.steps > 0]
+        self.steps = (steps.min(), steps.max()) if len(steps) else None
 
     def drawn(self, section: Section) -> Section:
         """The section with its figures; one that cannot be drawn is a fault more."""

@@ -1,41 +1,72 @@
-"""States on disk: atomic, checksummed, opened without running anybody's code."""
+"""States on disk: atomic, checksummed, opened without running anybody's code, and each of its run."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pinn.core.errors import TrainingError
-from pinn.core.files import write_atomically
+from pinn.core.errors import PinnError, TrainingError
+from pinn.core.files import cannot_read, read_file, write_atomically
+from pinn.engine.configuration.config import differences
 
-MAGIC = b"pinn checkpoint 1 sha256 "
+FORMAT = b"pinn checkpoint "
+MAGIC = FORMAT + b"2 sha256 "
 KEPT = 2
+NAME = re.compile(r"step-(\d{9,})\.pt")
+LARGEST = 2**40
+OF_RUN = "run"
+"""Under which a state holds what configuration it belongs to, as JSON."""
 
 
 class CorruptCheckpoint(Exception):
     """The file is not what was written."""
 
 
-def save(directory: Path, step: int, state: dict[str, Any], best: bool) -> None:
-    """Write the checkpoint of `step`, also as the best if it is, and drop all but the newest two."""
+def save(
+    directory: Path, step: int, state: dict[str, Any], of_run: Mapping[str, Any], best: bool
+) -> None:
+    """Write the checkpoint of `step`, also as the best if it is, and drop all but the newest two.
+
+    The best is written first: where a process dies between the two, the run goes on from the checkpoint
+    before, finds the best again and writes it again.
+
+    Args:
+        of_run: the configuration that a run must have to go on from here.
+    """
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({**state, OF_RUN: json.dumps(of_run, sort_keys=True)}, buffer)
     payload = buffer.getvalue()
     digest = hashlib.sha256(payload).hexdigest().encode()
     content = MAGIC + digest + b"\n" + payload
-    write_atomically(directory / f"step-{step:09d}.pt", content)
     if best:
         write_atomically(directory / "best.pt", content)
+    write_atomically(directory / f"step-{step:09d}.pt", content)
     for old in newest_first(directory)[KEPT:]:
         old.unlink(missing_ok=True)
 
 
 def newest_first(directory: Path) -> list[Path]:
-    return sorted(directory.glob("step-*.pt"), reverse=True)
+    """The checkpoints that a run wrote by step; files of other names are somebody else's.
+
+    Raises:
+        PinnError: the directory cannot be read.
+    """
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise cannot_read(directory, error) from None
+    steps = {int(found[1]): name for name in names if (found := NAME.fullmatch(name))}
+    return [directory / steps[step] for step in sorted(steps, reverse=True)]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -43,8 +74,14 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises:
         CorruptCheckpoint: the checksum does not fit, or it is no checkpoint.
+        PinnError: it cannot be read, or an earlier version wrote it.
     """
-    header, _, payload = path.read_bytes().partition(b"\n")
+    content = read_file(path, path.parent, LARGEST)
+    header, _, payload = (content or b"").partition(b"\n")
+    if header.startswith(FORMAT) and not header.startswith(MAGIC):
+        raise PinnError(
+            f"{path}: was written by another version of pinn, which alone can go on from it"
+        )
     if not header.startswith(MAGIC):
         raise CorruptCheckpoint("not a checkpoint of this program")
     if hashlib.sha256(payload).hexdigest().encode() != header.removeprefix(MAGIC):
@@ -53,15 +90,23 @@ def read(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(
             io.BytesIO(payload), weights_only=True, map_location="cpu"
         )
+        if not isinstance(json.loads(state[OF_RUN]), dict) or type(state["step"]) is not int:
+            raise TypeError
     except Exception as error:  # it holds more than tensors and plain values, or is no such file
         raise CorruptCheckpoint("it does not hold what a checkpoint holds") from error
     return state
 
 
-def newest_whole(directory: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that is whole, and a note on each newer one, which is set aside.
+def newest_whole(
+    directory: Path, of_run: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, Sequence[Path]]:
+    """The newest checkpoint that is whole, if there is one, and the newer ones, which are not.
+
+    Args:
+        of_run: the configuration that they must belong to.
 
     Raises:
+        PinnError: it is of another run, or of another step than its name says.
         TrainingError: there are checkpoints, and none is whole.
     """
     corrupt: list[Path] = []
@@ -71,11 +116,30 @@ def newest_whole(directory: Path) -> tuple[dict[str, Any] | None, list[str]]:
         except CorruptCheckpoint:
             corrupt.append(path)
             continue
-        for bad in corrupt:
-            bad.rename(bad.with_suffix(".corrupt"))
-        return state, [f"{bad.name} is corrupt: continuing from {path.name}" for bad in corrupt]
+        check_belongs(path, state, of_run)
+        return state, corrupt
     if corrupt:
         raise TrainingError(
             f"{directory}: no checkpoint is whole; delete {directory.parent} to start again"
         )
     return None, []
+
+
+def check_belongs(path: Path, state: Mapping[str, Any], of_run: Mapping[str, Any]) -> None:
+    """See that the checkpoint is of this run and of the step in its name.
+
+    Raises:
+        PinnError: it is not; says of what it is.
+    """
+    mend = "put back the file that was there, or remove this one"
+    if path.name != f"step-{state['step']:09d}.pt":
+        raise PinnError(f"{path}: holds step {state['step']:,}, so that it was renamed: {mend}")
+    if differing := differences(json.loads(state[OF_RUN]), json.loads(json.dumps(of_run))):
+        lines = "\n".join(f"  {difference}" for difference in differing)
+        raise PinnError(f"{path}: belongs to another run:\n{lines}\n{mend}")
+
+
+def set_aside(corrupt: Sequence[Path]) -> None:
+    """Rename checkpoints that are not whole, so that they are neither read nor removed."""
+    for path in corrupt:
+        path.rename(path.with_suffix(".corrupt"))

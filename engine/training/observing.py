@@ -103,7 +103,7 @@ class Observing:
     def _note_failure(self, analyzer: Analyzer, text: str, step: int) -> None:
         """Record it, and tell of it once."""
         name = f"{analyzer.name}.{FAILURE}"
-        if not any(row.get(name) == text for row in self.records.rows):
+        if text not in self.records.series(name)[1].tolist():
             self.reporter.note(
                 f"step {step:,}: analyzer {analyzer.name!r} fails: {text}; training goes on, and it is "
                 "tried again when it is next due"

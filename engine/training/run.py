@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 import warnings
@@ -18,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.errors import PinnError, one_of
+from pinn.core.files import free_name
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
-from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.watched import Watched
 from pinn.engine.training.build import build, device_name
-from pinn.engine.training.checkpoint import newest_whole
+from pinn.engine.training.checkpoint import newest_whole, set_aside
 from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.engine.training.environment import edited, environment, first_sources
 from pinn.engine.training.evaluation import Evaluator
@@ -40,10 +42,14 @@ if TYPE_CHECKING:
     from pinn.engine.training.tensorboard import TensorBoard
 
 
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
 def train(config: Config, reporter: Reporter | None = None) -> Run:
     """Train to the end, continuing what an earlier call left off, and write all results.
 
-    On SIGINT or SIGTERM the step is finished and saved, and the run comes back with `complete` False.
+    On SIGINT, SIGTERM or SIGHUP the step is finished and saved, and the run comes back with `complete`
+    False.
 
     Raises:
         PinnError: the configuration or the directory is not usable.
@@ -111,14 +117,22 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
             build_optimizer(stage.optimizer, module)
     directory.check_same(config)
-    sources = _describe(config, directory, device_name(device))
-    saved, notes = newest_whole(directory.checkpoints)
-    records = Records(directory.metrics)
-    for note in notes:
-        reporter.note(note)
+    saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
+    records = directory.records()
     if saved is not None:
         with blaming():
             _restore(state, saved, config, directory)
+    elif records.rows:
+        raise PinnError(
+            f"{directory.checkpoints}: has no checkpoint, although {directory.metrics.name} goes to "
+            f"step {records.rows[-1]['step']:,}: put back what was there, or delete {directory.path} to "
+            "start again"
+        )
+    for path in corrupt:
+        reporter.note(f"{path.name} is corrupt: continuing at step {state.step:,}")
+    set_aside(corrupt)
+    _mend_records(records, state, config, reporter)
+    sources = _describe(config, directory, device_name(device))
     records.keep_until(state.step)
     observing = Observing(
         config.observers, records, reporter, explained_closely, state.memories, state.seconds
@@ -140,6 +154,32 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     if compiles and not state.step:
         reporter.note("the first step compiles, which can take a minute")
     return trainer
+
+
+def _mend_records(records: Records, state: State, config: Config, reporter: Reporter) -> None:
+    """Say what of the records is lost; a damaged file is kept beside the one that takes its place.
+
+    Raises:
+        PinnError: a stage that is not over ends by what was recorded.
+    """
+    faults = [f"{text}, and left out" for text in records.damage]
+    last = int(records.rows.steps[-1]) if records.rows else 0
+    if last < state.step // config.run.record * config.run.record:
+        faults.append(f"it ends at step {last:,}, and training goes on at step {state.step:,}")
+    if not faults:
+        return
+    told = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
+    if any(stage.until for stage in config.stages[state.stage :]):
+        raise PinnError(
+            f"{records.path}: {told}. A stage ends by what was recorded (until), so that training would "
+            f"not end where it should: put the whole file back, or delete {records.path.parent} to "
+            "start again"
+        )
+    if records.damage:
+        kept = free_name(records.path.with_suffix(".jsonl.corrupt"))
+        shutil.copyfile(records.path, kept)
+        told += f"; the file as it was is kept as {kept.name}"
+    reporter.note(f"{records.path.name}: {told}")
 
 
 def _describe(config: Config, directory: RunDirectory, device: str) -> dict[str, str]:
@@ -239,7 +279,7 @@ class Run:
 
     def metrics(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
         """{quantity: (steps, values)}"""
-        return Records(self._directory.metrics).arrays()
+        return self._directory.records().arrays()
 
     def frame(self) -> pandas.DataFrame:
         """What was recorded as a table: one row a step, one column a quantity, NaN where not measured.
@@ -249,7 +289,7 @@ class Run:
         Raises:
             PinnError: pandas is not installed.
         """
-        return Records(self._directory.metrics).frame()
+        return self._directory.records().frame()
 
     def network(self) -> torch.nn.Module:
         """The network with the parameters of the newest checkpoint."""
@@ -291,7 +331,7 @@ class Run:
         """
         config = self._trained_here
         *stages, last = config.stages
-        saved, _ = newest_whole(self._directory.checkpoints)
+        saved, _ = newest_whole(self._directory.checkpoints, of_run(config))
         if more_steps and saved and saved["stage"] == len(stages) and saved["stage_over"]:
             raise PinnError(
                 f"{self.path}: the last stage ended at step {saved['step']:,}, as its until = "
@@ -312,7 +352,7 @@ class Run:
 
     def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:
         config = self._trained_here
-        saved, _ = newest_whole(self._directory.checkpoints)
+        saved, _ = newest_whole(self._directory.checkpoints, of_run(config))
         if saved is None:
             raise PinnError(f"{self.path}: has no checkpoint yet")
         config = evolve(config, run=evolve(config.run, device="cpu"))
@@ -326,12 +366,19 @@ class Run:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a wish to stop; a second one acts as usual."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a wish to stop; a second one acts as usual.
+
+    What is ignored stays so: `nohup` has SIGHUP ignored.
+    """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped.is_set
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: handler
+        for number in (getattr(signal, name, None) for name in STOPPING)
+        if number is not None and (handler := signal.getsignal(number)) != signal.SIG_IGN
+    }
 
     def restore() -> None:
         for number, handler in before.items():

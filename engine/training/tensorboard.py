@@ -19,8 +19,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from pinn.core.columns import Record
 from pinn.core.files import cannot_write
-from pinn.core.records import Record
 from pinn.engine.training.trainer import Trainer
 from pinn.engine.training.undisturbed import global_state, restore_global_state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,7 +14,7 @@ from pinn.core.errors import PartError, PinnError, TrainingError, Whence, neares
 from pinn.core.records import Records
 from pinn.core.view import View
 from pinn.engine.configuration.config import Config, Stage
-from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.derivatives.unknowns import unknown_quantities
 from pinn.engine.training import checkpoint
 from pinn.engine.training.closure import Closure
@@ -24,6 +25,9 @@ from pinn.engine.training.progress import Reporter
 from pinn.engine.training.sampling import redraw_interior
 from pinn.engine.training.state import State, initial_memories
 from pinn.engine.training.undisturbed import undisturbed
+
+SECONDS = 120.0
+"""Between two checkpoints at most, but for the time of a step."""
 
 
 @define(eq=False, slots=False)
@@ -39,6 +43,7 @@ class Trainer:
     closure: Closure = field(init=False)
     _redrawn_in: int | None = field(default=None, init=False)
     """The stage whose first new points were told of."""
+    _saved_at: float = field(factory=time.monotonic, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.closure = Closure(self.state, self.objective, self.not_finite)
@@ -75,16 +80,22 @@ class Trainer:
     ) -> None:
         """Train until every stage is done or `stop` says so; either way the end is saved.
 
+        So is the beginning, before anything is recorded: records without a checkpoint are damage then.
+
         Args:
             guard: what each step is made in; it words the errors of parts.
         """
+        if not self.state.step:
+            self.save(regular=False)
         while not self.done and not stop():
             with guard():
                 loss = self.advance()
             self.reporter.step(self.state.step, loss, self.observing.shown)
             if self._due(self.config.run.checkpoint) or self.stage_done:
                 self.save()
-        self.save()
+            elif time.monotonic() - self._saved_at > SECONDS:
+                self.save(regular=False)
+        self.save(regular=self.done)
 
     def advance(self) -> float:
         """Go on by one step, with a new stage or new points where they are due; returns its loss."""
@@ -152,14 +163,13 @@ class Trainer:
         losses = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))
         wrong = [f"the loss of {n!r} is {v}" for n, v in losses.items() if not math.isfinite(v)]
         cause = "; ".join(wrong) or "the loss is finite, its gradient is not"
-        saved = checkpoint.newest_first(self.directory.checkpoints)
-        kept = f"the last good checkpoint is {saved[0]}" if saved else "no checkpoint was due yet"
+        saved, *_ = checkpoint.newest_first(self.directory.checkpoints)
         advice = 'A smaller learning rate, precision = "float64" or another seed may help'
         if not self.state.step:
             advice = "Look for divisions, roots and logarithms in it that have no value somewhere"
         return TrainingError(
             f"step {self.state.step + 1}: {cause}. Training stopped before the optimizer moved; "
-            f"{kept}. {advice}"
+            f"the last good checkpoint is {saved}. {advice}"
         )
 
     def observe(self, evaluation: Evaluation) -> None:
@@ -242,17 +252,24 @@ class Trainer:
             seed=self.config.run.seed,
         )
 
-    def save(self) -> None:
-        """Checkpoint the state, unless this step is saved already."""
-        saved = checkpoint.newest_first(self.directory.checkpoints)
-        if self.evaluation is None or (saved and saved[0].name == f"step-{self.state.step:09d}.pt"):
+    def save(self, regular: bool = True) -> None:
+        """Checkpoint the state, unless this step is saved already.
+
+        Args:
+            regular: whether the configuration chose this step; the best is looked for at such steps
+                alone, since what a state holds must not depend on the clock.
+        """
+        self._saved_at = time.monotonic()
+        directory, state = self.directory.checkpoints, self.state
+        saved = checkpoint.newest_first(directory)
+        if saved and saved[0].name == f"step-{state.step:09d}.pt":
             return
-        loss = self.unweighted_loss(self.evaluation)
-        best = loss < self.state.best_loss
-        self.state.best_loss = min(loss, self.state.best_loss)
-        checkpoint.save(
-            self.directory.checkpoints, self.state.step, self.state.to_checkpoint(), best
-        )
+        best = False
+        if regular and self.evaluation is not None:
+            loss = self.unweighted_loss(self.evaluation)
+            best = loss < state.best_loss
+            state.best_loss = min(loss, state.best_loss)
+        checkpoint.save(directory, state.step, state.to_checkpoint(), of_run(self.config), best)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.state.step > 0 and self.state.step % every == 0

@@ -90,7 +90,7 @@ class Watcher:
         records = Records(directory.metrics)
         if records.rows and directory.config.exists():
             self._check_same()
-        forgotten = sum(row["step"] > self.steps for row in records.rows)
+        forgotten = int((records.rows.steps > self.steps).sum())
         if forgotten:
             self._reporter.note(f"{forgotten} measurements after step {self.steps:,} are forgotten")
         records.keep_until(self.steps)

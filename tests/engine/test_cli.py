@@ -76,7 +76,7 @@ def test_help_and_version() -> None:
             ["check", "missing.toml"],
             "error: missing.toml: there is no such file; `pinn init` writes",
         ),
-        (["run", "."], "error: .: cannot be read: Is a directory"),
+        (["run", "."], "error: .: is a folder, no file"),
         (["describe", "adm"], "error: no part is called 'adm' (did you mean 'adam'?); there are"),
         (["reference", "helmholz", "-o", "a.npz"], "(did you mean 'helmholtz'?)"),
     ],

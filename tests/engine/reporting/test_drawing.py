@@ -136,7 +136,7 @@ def test_limits_are_kept_clear_of_the_edge(figure: Figure) -> None:
 def test_the_loss_shows_its_terms_where_there_are_several() -> None:
     one = records(**{"loss": {1: 1.0}, "loss.unweighted": {1: 2.0}, "loss.pde": {1: 1.0}})
     assert list(loss_curves(one).quantities) == ["loss.unweighted", "loss"]
-    one.rows[0]["loss.walls"] = 0.5
+    one.rows = [{**one.rows[0], "loss.walls": 0.5}, *one.rows[1:]]
     assert list(loss_curves(one).quantities)[2:] == ["loss.pde", "loss.walls"]
 
 

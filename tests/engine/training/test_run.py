@@ -188,15 +188,17 @@ def test_what_is_not_a_run(tmp_path: Path, kind: str) -> None:
         open_run(path)
 
 
-@pytest.mark.parametrize("content", [b"a = [", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"a = [", "is not valid TOML"), (b"\xff\xfe", "is not a UTF-8 text")]
+)
 def test_a_run_whose_configuration_is_damaged(
-    make_config: MakeConfig, content: bytes, tmp_path: Path
+    make_config: MakeConfig, content: bytes, message: str, tmp_path: Path
 ) -> None:
     run = train(make_config(SOLVED))
     (run.path / "pinn.toml").write_bytes(content)
-    with pytest.raises(PinnError, match=r"pinn.toml: is not valid TOML"):
+    with pytest.raises(PinnError, match=rf"pinn.toml: {message}"):
         open_run(run.path)
-    with pytest.raises(PinnError, match=r"pinn.toml: is not valid TOML"):
+    with pytest.raises(PinnError, match=rf"pinn.toml: {message}"):
         train(make_config(SOLVED))
 
 
@@ -330,14 +332,31 @@ def test_how_often_to_save_may_change(make_config: MakeConfig) -> None:
     train(make_config(SOLVED, run={"checkpoint": 3}))
 
 
-def test_a_checkpoint_that_does_not_fit_what_is_built(make_config: MakeConfig) -> None:
+def test_a_checkpoint_of_another_configuration(make_config: MakeConfig) -> None:
     config = make_config(SOLVED)
     run = train(config)
-    wider = attrs.evolve(config.network, width=7)
-    other = attrs.evolve(config, network=wider)
+    other = attrs.evolve(config, network=attrs.evolve(config.network, width=7))
     (run.path / "pinn.toml").write_text(other.toml())
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    for attempt in (lambda: train(other), lambda: open_run(run.path).predict(x=0, y=0)):
+        with pytest.raises(
+            PinnError, match=r"belongs to another run:\n  network\.width: 6 there, 7"
+        ):
+            attempt()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_checkpoint_that_does_not_fit_what_is_built(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the code of a network was changed."""
+    config = make_config(SOLVED)
+    run = train(config)
+    built = type(config.network).build
+    wider = attrs.evolve(config.network, width=7)
+    monkeypatch.setattr(type(config.network), "build", lambda self, *given: built(wider, *given))
     with pytest.raises(PinnError, match="the checkpoint does not fit the configuration"):
-        train(other)
+        train(config)
     with pytest.raises(PinnError, match="the checkpoint does not fit the configuration"):
         open_run(run.path).predict(x=0, y=0)
 
@@ -398,7 +417,9 @@ def test_not_finite_at_the_first_step(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poison(monkeypatch, 1, 0)
-    with pytest.raises(TrainingError, match=r"step 1: .* no checkpoint was due yet"):
+    with pytest.raises(
+        TrainingError, match=r"step 1: .* last good checkpoint is .*step-000000000.pt"
+    ):
         train(make_config(SOLVED))
 
 

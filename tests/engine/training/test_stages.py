@@ -14,7 +14,7 @@ from pinn.core.errors import PinnError
 from pinn.engine import Run, load_config, open_run, train
 from pinn.engine.configuration.config import Config
 from pinn.engine.training import run as engine_run
-from pinn.engine.training.checkpoint import newest_whole
+from pinn.engine.training.checkpoint import newest_first, read
 from tests.conftest import MakeConfig
 
 HELMHOLTZ = {"name": "helmholtz", "a1": 1, "a2": 1}
@@ -33,9 +33,7 @@ STAGES = [
 
 
 def saved(run: Run) -> dict[str, Any]:
-    found, _ = newest_whole(run.path / "checkpoints")
-    assert found is not None
-    return found
+    return read(newest_first(run.path / "checkpoints")[0])
 
 
 @pytest.fixture
