@@ -306,11 +306,11 @@ def draw_plane(figure: Figure, records: Records) -> None:
     names = layers(records, "information_xt")
     for place, (name, label) in enumerate(names.items()):
         pair = name, name.replace("xt", "ty", 1)
-        path = [[row.get(n) for n in pair] for row in records.rows]
-        path = [point for point in path if None not in point]
-        if path:
-            kept = np.unique(np.geomspace(1, len(path), TRAJECTORY).astype(int)) - 1
-            x, y = np.array(path, dtype=float)[kept].T
+        path = np.array([records.rows.aligned(n) for n in pair])
+        path = path[:, np.isfinite(path).all(0)]
+        if path.size:
+            kept = np.unique(np.geomspace(1, path.shape[1], TRAJECTORY).astype(int)) - 1
+            x, y = path[:, kept]
             colour = ordered_colour(place, len(names))
             axis.plot(x, y, color=colour, linewidth=0.8, alpha=0.6)
             axis.plot(x[0], y[0], "o", markersize=5, color=colour, markerfacecolor="none")

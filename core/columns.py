@@ -14,6 +14,8 @@ import numpy as np
 Record = dict[str, Any]
 KINDS = {int: "q", float: "d", type(None): "d"}
 """Types of which arrays are made; None is NaN in them."""
+BATCH = 4096
+"""Records that are sorted into columns at once."""
 
 
 class Column:
@@ -46,6 +48,20 @@ class Column:
             value = _as_array(value)
         self._places.append(place)
         self._values.append(value)
+
+    def extend(self, places: list[int], values: list[Any]) -> None:
+        """The values of several records, as `put` puts each."""
+        types = set(map(type, values))
+        kinds = {KINDS.get(each, "") for each in types}
+        if not self._places and len(kinds) == 1 and "" not in kinds:
+            self._values = array(*kinds)
+        if isinstance(self._values, array) and kinds == {self._values.typecode}:
+            known = [math.nan if v is None else v for v in values] if len(types) > 1 else values
+            self._places.extend(places)
+            self._values.extend(known if types != {type(None)} else [math.nan] * len(values))
+            return
+        for place, value in zip(places, values, strict=True):
+            self.put(place, value)
 
     def __getitem__(self, index: int) -> Any:
         value = self._values[index]
@@ -81,8 +97,22 @@ class Rows(Sequence[Record]):
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self._steps = array("q")
         self.columns: dict[str, Column] = {}
-        for row in rows:
-            self.append(row)
+        rows = iter(rows)
+        while batch := list(islice(rows, BATCH)):
+            self._extend(batch)
+
+    def _extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        found: dict[str, tuple[list[int], list[Any]]] = {}
+        for place, row in enumerate(rows, len(self)):
+            for name, value in row.items():
+                if name not in found:
+                    found[name] = ([], [])
+                places, values = found[name]
+                places.append(place)
+                values.append(value)
+        self._steps.extend(found.pop("step")[1])
+        for name, (places, values) in found.items():
+            self.columns.setdefault(name, Column()).extend(places, values)
 
     @property
     def steps(self) -> np.ndarray:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from attrs import frozen
 
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # how torch says it
+
+LONGEST = 20_000
+"""Characters of a message."""
+FAULTS = 20
+"""Faults of a file that are told one by one."""
 
 
 class PinnError(Exception):
@@ -59,13 +64,35 @@ class ConfigError(PinnError):
     def __init__(self, source: str, faults: Sequence[str]) -> None:
         self.source = source
         self.faults = tuple(faults)
-        super().__init__("\n".join(f"{source}: {fault}" for fault in self.faults))
+        told = [printable(fault, 2_000) for fault in self.faults[:FAULTS]]
+        if len(self.faults) > FAULTS:
+            told.append(f"and {len(self.faults) - FAULTS:,} faults more")
+        super().__init__("\n".join(f"{source}: {fault}" for fault in told))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """ " (did you mean 'x'?)", or nothing where no known name is close."""
     close = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def unknown_keys(keys: Collection[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(key, what to say of it) of keys that nobody knows; of very many the last says how many."""
+    known = list(known)
+    for key in sorted(keys)[:FAULTS]:
+        yield key, f"unknown key{nearest(key, known)}"
+    if len(keys) > FAULTS:
+        yield "…", f"{len(keys) - FAULTS:,} unknown keys more"
+
+
+def printable(text: str, most: int = LONGEST) -> str:
+    """The text without what a terminal would obey and no encoding has, and cut: it may be of others."""
+    cut = text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} characters more)"
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in cut)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def one_of(names: Iterable[str]) -> str:

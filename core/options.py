@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import attrs
 import cattrs
 
-from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.errors import PinnError, one_of, unknown_keys
 
 T = TypeVar("T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], object]
@@ -23,6 +23,8 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], object]
 SCALARS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 LISTS: tuple[Any, ...] = (list, tuple)
 UNIONS = (Union, UnionType)
+LARGEST = 2**53
+"""Up to which every whole number is one of double precision, too."""
 READABLE = (*SCALARS, *LISTS, dict, Sequence, Mapping, Any, type(None), ...)
 """What the types of options are made of."""
 
@@ -118,8 +120,8 @@ def structure(table: Mapping[str, Any], cls: type[T]) -> T:
     attrs.resolve_types(cls)  # type: ignore[type-var]
     fields = {key_of(field): field for field in options(cls)}
     faults: list[tuple[str, Exception]] = [
-        (key, PinnError(f"unknown key{nearest(key, fields)}; known are {one_of(fields)}"))
-        for key in sorted(table.keys() - fields.keys())
+        (key, PinnError(f"{text}; known are {one_of(fields)}"))
+        for key, text in unknown_keys(table.keys() - fields.keys(), fields)
     ]
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -153,11 +155,11 @@ def _checked(value: Any, field: attrs.Attribute[Any]) -> Any:
 
 def _scalar(kind: type) -> Callable[[Any, type], Any]:
     def hook(value: Any, _: type) -> Any:
-        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
         finite = whole or (isinstance(value, float) and math.isfinite(value))
         accepted = {int: whole, float: finite}.get(kind, isinstance(value, kind))
         if not accepted:
-            limits = {(int, int): "a whole number below 2^63", (float, float): "a finite number"}
+            limits = {(int, int): "a whole number up to 2^53", (float, float): "a finite number"}
             expected = limits.get((kind, type(value)), SCALARS[kind])
             raise TypeError(f"expected {expected}, found {in_toml(value)}")
         return kind(value)

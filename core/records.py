@@ -126,6 +126,8 @@ class Records:
 
         Arrays are stacked, or are objects of the values where their shapes differ.
         """
+        if name == "step":
+            return self._rows.steps, self._rows.steps
         if name not in self:
             return np.empty(0, np.int64), np.empty(0)
         column = self._rows.columns[name]
@@ -190,6 +192,9 @@ def _record(line: bytes, newest: int) -> Record:
     step = row.get("step")
     if type(step) is not int or not newest <= step < LARGEST:
         raise ValueError(f"expected a step of at least {newest:,}, found {str(step)[:30]}")
+    values = row.values()
+    if set(map(type, values)) <= {float, int} and math.isfinite(sum(values)) and step < LARGEST:
+        return row  # nearly all are such; below they are looked at one by one
     for name, value in row.items():
         if not _recordable(value):
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ import click
 
 from pinn.core.blame import as_message
 from pinn.core.discovery import registry
-from pinn.core.errors import PinnError, nearest, out_of_memory
+from pinn.core.errors import PinnError, nearest, out_of_memory, printable
+from pinn.engine.output import unfailing
 
 LESS_MEMORY = "fewer points, points.chunk or a smaller network need less"
 
@@ -28,6 +30,7 @@ of 60 ms then took up to 1,500 ms. With this it took 78 ms, and as long as ever 
 def main() -> None:
     """The entry point of the command."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    sys.stdout, sys.stderr = unfailing(sys.stdout), unfailing(sys.stderr)
     commands()
 
 
@@ -49,7 +52,7 @@ def _messages(file: object = None) -> Iterator[None]:
         if os.environ.get("PINN_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exception(error)
         about = f"{file}: " if file is not None and str(message).startswith("[") else ""
-        click.echo(f"error: {about}{message}", err=True)
+        click.echo(f"error: {printable(f'{about}{message}')}", err=True)
         raise SystemExit(message.exit_status) from None
 
 

@@ -229,6 +229,7 @@ def assert_same_runs() -> Callable[[Path, Path], None]:
 
     def results(directory: Path) -> list[Any]:
         state = read(newest_first(directory / "checkpoints")[0])
+        del state["run"]  # the configuration, which may say the same otherwise
         lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         rows = [json.loads(line) for line in lines]
         for timed in (state, *rows):

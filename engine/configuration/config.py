@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,27 @@ WATCHED = "watched"
 """The section of a `pinn.toml` that `pinn.engine.watch` wrote."""
 
 
+UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Characters that no directory should have in its name: NUL, line ends, what is not Unicode."""
+
+
+def _usable(instance: Any, attribute: Any, directory: str | None) -> None:
+    """An option that may name a directory."""
+    if directory is None:
+        return
+    if not directory.strip() or UNUSABLE.search(directory):
+        raise ValueError(f"expected the name of a directory, found {directory!r}")
+    try:
+        Path(directory).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{directory!r} begins with the name of no user") from None
+
+
 @frozen
 class RunOptions:
     """The section [run]: where, how exactly and how often, whatever is trained."""
 
-    directory: str | None = option(None, "where the run is kept; default runs/<file name>")
+    directory: str | None = option(None, "where the run is kept; default runs/<file name>", _usable)
     seed: int = option(0, "the one seed of all random numbers", at_least(0))
     device: str = option("auto", "auto, cpu, cuda or cuda:1")
     precision: str = option("float32", "float32 or float64", choice("float32", "float64"))

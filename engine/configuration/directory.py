@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from pinn.core.errors import PinnError
 from pinn.core.files import (
     cannot_write,
+    free_name,
     read_file,
     remove_left_over,
     stay_within,
@@ -21,6 +24,7 @@ from pinn.core.files import (
 from pinn.core.records import Records
 from pinn.engine.configuration.config import WATCHED, Config, differences
 from pinn.engine.configuration.reader import parse_config, parse_toml
+from pinn.engine.configuration.stored import Environment, Summary, read_arrays, read_json
 from pinn.engine.configuration.watched import Watched, parse_watched
 
 MAY_GROW = "steps"
@@ -52,9 +56,30 @@ class RunDirectory:
             if path != self.path:
                 stay_within(path, self.path)
 
+    def read_summary(self) -> dict[str, Any]:
+        """What `summary.json` says; nothing while the run trains for the first time."""
+        return read_json(self.summary, self.path, Summary)
+
+    def read_environment(self) -> dict[str, Any]:
+        """What `environment.json` says; nothing where there is none."""
+        return read_json(self.environment, self.path, Environment)
+
+    def read_predictions(self) -> Mapping[str, NDArray[Any]] | None:
+        """The arrays of `predictions.npz`; None where there is none yet."""
+        return read_arrays(self.predictions, self.path)
+
     def records(self) -> Records:
         """What was measured so far."""
         return Records(self.metrics, self.path)
+
+    def set_damage_aside(self, records: Records) -> str:
+        """Keep the records as they are beside those that take their place; what to say of it."""
+        kept = free_name(self.metrics.with_suffix(".jsonl.corrupt"))
+        shutil.copyfile(self.metrics, kept)
+        told = "; ".join(records.damage[:3]) + ("; …" if len(records.damage) > 3 else "")
+        return (
+            f"{self.metrics.name}: {told}; left out, and the file as it was is kept as {kept.name}"
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
 import tomli
 
 from pinn.core.discovery import registry
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, printable
 from pinn.core.kinds import KINDS
 from pinn.core.options import key_of, options
+
+NUMBER = re.compile(r"\d{1,6}", re.ASCII)
+"""Of a table in a list."""
 
 
 def override(table: dict[str, Any], text: str) -> None:
@@ -25,15 +29,15 @@ def override(table: dict[str, Any], text: str) -> None:
     place: Any = table
     for key, following in pairwise(keys):
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
+            if not NUMBER.fullmatch(key) or int(key) >= len(place):
                 raise PinnError(f"--set {text}: there is no number {key} among {len(place)} tables")
             place = place[int(key)]
         elif isinstance(place, dict):
-            place = place.setdefault(key, [] if following.isdigit() else {})
+            place = place.setdefault(key, [] if NUMBER.fullmatch(following) else {})
         if not isinstance(place, dict | list):
             raise PinnError(f"--set {text}: {key} is not a table")
     if isinstance(place, list):
-        key = "steps" if keys[-1].isdigit() else keys[-1]
+        key = "steps" if NUMBER.fullmatch(keys[-1]) else keys[-1]
         raise PinnError(
             f"--set {text}: expected the number of a table and a key, as in {keys[0]}.0.{key}"
         )
@@ -64,4 +68,6 @@ def _toml_value(raw: str) -> Any:
         parsed = tomli.loads(f"value = {raw}")
     except tomli.TOMLDecodeError:
         return raw.strip()
+    except (ValueError, RecursionError):  # of thousands of digits or brackets
+        raise PinnError(f"--set …={printable(raw, 40)}: is no value that an option has") from None
     return parsed["value"] if len(parsed) == 1 else raw.strip()

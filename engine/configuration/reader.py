@@ -11,7 +11,7 @@ from attrs import evolve, fields
 
 from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
-from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of
+from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of, unknown_keys
 from pinn.core.files import read_file
 from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
 from pinn.core.options import Faults, key_of, options, refusal, structure
@@ -27,9 +27,12 @@ from pinn.engine.configuration.config import (
     Stage,
 )
 from pinn.engine.configuration.overrides import override
+from pinn.engine.configuration.stored import Environment, read_json
 from pinn.engine.configuration.until import Until, parse_until
 
 SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
+DEEPEST = 8
+"""Levels of tables and lists."""
 DEFAULTS = {"network": "mlp", "sampler": "lhs", "weighting": "vanilla"}
 """The part of a kind that is meant where none is named."""
 
@@ -51,13 +54,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise PinnError(f"{path}: there is no such file; `pinn init` writes one")
     table = parse_toml(content, path)
     run = table.setdefault("run", {})
-    if isinstance(run, dict) and (path.parent / "environment.json").exists():
-        run["directory"] = str(path.parent)  # the file of a run that was moved
+    if isinstance(run, dict) and _is_of_a_run(path):
+        run["directory"] = str(path.parent)  # it may have been moved
     elif isinstance(run, dict):
         run.setdefault("directory", f"runs/{path.stem}")
     for text in overrides:
         override(table, text)
     return parse_config(table, str(path))
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a run wrote this file into its directory."""
+    folder = path.parent
+    if path.name != "pinn.toml" or not (folder / "checkpoints").is_dir():
+        return False
+    try:
+        return bool(read_json(folder / "environment.json", folder, Environment))
+    except PinnError:  # something else happens to be called so
+        return False
 
 
 def parse_toml(content: bytes, source: Path) -> dict[str, Any]:
@@ -83,12 +97,21 @@ def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Con
         PinnError: they describe a loop that was only watched.
         ConfigError: everything that is wrong, one line each.
     """
+    if not _at_most_deep(table, DEEPEST):
+        raise PinnError(f"{source}: its tables are nested too deeply")
     if WATCHED in table:
         raise PinnError(
             f"{source}: describes a loop that was trained elsewhere and watched, so that it cannot be "
             "trained here; `pinn report` and `pinn compare` show its directory"
         )
     return _Reader(table, source).read()
+
+
+def _at_most_deep(table: Any, levels: int) -> bool:
+    inside = list(table.values()) if isinstance(table, Mapping) else table
+    if not isinstance(inside, list):
+        return True
+    return levels > 0 and all(_at_most_deep(value, levels - 1) for value in inside)
 
 
 def parse_analyzers(
@@ -192,12 +215,12 @@ class _Reader:
             raise ConfigError(self.source, self.faults)
 
     def check_sections(self) -> None:
-        for key, value in self.table.items():
-            if key not in SECTIONS:
-                what = f"[{key}]: unknown section"
-                if not isinstance(value, dict | list):
-                    what = f"{key}: unknown section, or a key that stands above its [section]"
-                self.faults.append(f"{what}{nearest(key, SECTIONS)}; known are {one_of(SECTIONS)}")
+        for key, text in unknown_keys(self.table.keys() - set(SECTIONS), SECTIONS):
+            what = f"[{key}]: {text.replace('key', 'section', 1)}"
+            if not isinstance(self.table.get(key, {}), dict | list):
+                near = text.removeprefix("unknown key")
+                what = f"{key}: unknown section, or a key that stands above its [section]{near}"
+            self.faults.append(f"{what}; known are {one_of(SECTIONS)}")
 
     def condition_samplers(
         self, points: PointsOptions | None
@@ -267,11 +290,8 @@ class _Reader:
         own = {key_of(field) for field in fields(cls)}
         shared = {key_of(field) for field in options(kind.options)} if kind.options else set()
         known_keys = {kind.key} | own | shared
-        for unknown in sorted(table.keys() - known_keys):
-            self.faults.append(
-                f"{where} {unknown}: unknown key{nearest(unknown, known_keys)}; "
-                f"{name} knows {one_of(known_keys)}"
-            )
+        for unknown, text in unknown_keys(table.keys() - known_keys, known_keys):
+            self.faults.append(f"{where} {unknown}: {text}; {name} knows {one_of(known_keys)}")
         part = self.options(where, _only(table, own - shared - {kind.key}), cls)
         if kind.options is None:
             return part, None

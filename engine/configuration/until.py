@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORMS = (
     'an event such as "total_diffusion", "QUANTITY < NUMBER", "plateau" or "plateau of QUANTITY"'
 )
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 PROGRESS = 0.01
 """A minimum counts as new if it is lower by this share."""
 
@@ -70,6 +71,7 @@ class Plateau:
         if self.quantity not in records.rows[-1]:
             return False
         steps, values = records.series(self.quantity)
+        values = values.astype(float)
         recent = steps > steps[-1] - self.patience
         before = (steps > begin) & ~recent
         best_since = float(np.nanmin(values[recent], initial=math.inf))
@@ -101,10 +103,6 @@ def parse_until(text: str, patience: int, events: Collection[str]) -> Until:
 
 
 def _number(text: str, whole: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if math.isfinite(number):
+    if NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
         return number
     raise PinnError(f"expected a number behind the sign, found {whole!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, printable
 from pinn.core.plots import Curves
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
@@ -108,7 +108,7 @@ def opened(paths: Sequence[Path]) -> list[Compared]:
     found = []
     for place, (path, label) in enumerate(zip(paths, labels(paths), strict=True)):
         directory = RunDirectory(path)
-        config, records = directory.read_config(), Records(directory.metrics)
+        config, records = directory.read_config(), directory.records()
         found.append(Compared(label, place, config, records, sections(config, records)))
     return found
 
@@ -127,7 +127,7 @@ def labels(paths: Sequence[Path]) -> list[str]:
     while True:
         ends = ["/".join(p[-d:]) for p, d in zip(parts, depths, strict=True)]
         if len(set(ends)) == len(ends):
-            return ends
+            return [printable(end, 200) for end in ends]
         depths = [d + (ends.count(e) > 1) for e, d in zip(ends, depths, strict=True)]
 
 

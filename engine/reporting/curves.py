@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from pinn.core.plots import Curves, Drawing, Span, ordered_colour
 from pinn.core.records import Records
 from pinn.engine.reporting.theme import CYCLE, LIGHT, RC, log_ticks, round_ticks, tick_labels
+from pinn.engine.reporting.thinning import evenly
 
 HEIGHT = 2.1  # inches: curves without legend and labels
 ROW = 0.155  # inches: a line of text above them
 AXES_WIDTH = 2.6  # inches, at least: what span labels must fit into
 LABEL_ROWS = 3
 MARKED = 25  # measurements that are marked one by one
-DOTS = 800
 MEDIANS = 200
 WINDOW = 1.2
 
@@ -115,7 +115,7 @@ def _over_steps(
 def _draw_line(axis: Axes, one: Line, noisy: bool, style: dict[str, Any]) -> Line2D:
     steps, values = one.steps, one.values
     if noisy:
-        axis.plot(*_thinned(steps, values), ".", color=style["color"], alpha=0.4, ms=3.5, mew=0)
+        axis.plot(steps, values, ".", color=style["color"], alpha=0.4, ms=3.5, mew=0)
         steps, values = running_median(steps, values)
     (handle,) = axis.plot(steps, values, marker=".", label=one.label, **style)
     handle.set_markevery(np.flatnonzero(_marked(values)).tolist())
@@ -130,22 +130,11 @@ def _marked(values: NDArray[Any]) -> NDArray[np.bool_]:
     return good if good.sum() <= MARKED else alone
 
 
-def _thinned(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    chosen = _log_spaced(steps, DOTS)
-    return steps[chosen], values[chosen]
-
-
-def _log_spaced(steps: NDArray[Any], count: int) -> NDArray[Any]:
-    """Indices of at most `count` steps, as evenly as their logarithms go."""
-    wanted = np.geomspace(steps[0], steps[-1], count)
-    return np.unique(np.searchsorted(steps, wanted).clip(0, len(steps) - 1))
-
-
 def running_median(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Medians of the finite values between step / 1.2 and 1.2 step, at up to 200 steps."""
     good = np.isfinite(values)
     steps, values = steps[good], values[good]
-    chosen = steps[_log_spaced(steps, MEDIANS)]
+    chosen = steps[evenly(steps, MEDIANS)]
     begins = np.searchsorted(steps, chosen / WINDOW, "left")
     ends = np.searchsorted(steps, chosen * WINDOW, "right")
     return chosen, np.array([np.median(values[b:e]) for b, e in zip(begins, ends, strict=True)])

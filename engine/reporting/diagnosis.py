@@ -8,7 +8,6 @@ from pathlib import Path
 from attrs import frozen
 
 from pinn.core.plots import Conclusion
-from pinn.core.records import Records
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.reporting.content import Section, sections
 
@@ -42,8 +41,10 @@ def diagnose(path: str | Path) -> Diagnosis:
     """
     directory = RunDirectory(Path(path))
     config = directory.read_config()
-    of_analyzers = sections(config, Records(directory.metrics))
-    faults = [f"{section.name}: {fault}" for section in of_analyzers for fault in section.faults]
+    records = directory.records()
+    of_analyzers = sections(config, records)
+    faults = [f"{directory.metrics}: {text}" for text in records.damage]
+    faults += [f"{section.name}: {fault}" for section in of_analyzers for fault in section.faults]
     return Diagnosis(concluded(of_analyzers), faults)
 
 

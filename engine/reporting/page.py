@@ -15,12 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from pinn.core.files import cannot_write, write_atomically
 from pinn.engine.reporting.theme import WIDTH, inline, shown, stylesheet, theme
+from pinn.engine.reporting.thinning import thin
 
 DPI = 300
 INLINE_DPI = 200
@@ -76,7 +78,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     )
     environment.filters["shown"] = shown
     text = environment.get_template(template).render(colours=Markup(stylesheet()), **values)
-    write_atomically(path, text.encode())
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 @frozen
@@ -94,6 +96,8 @@ def picture(title: str, height: float, draw: Callable[[Figure], None]) -> Pictur
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
         figure.set_figwidth(WIDTH)
+        for line in figure.findobj(Line2D):
+            thin(line)
         for mesh in figure.findobj(QuadMesh):
             mesh.set_rasterized(True)
         figure.draw_without_rendering()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, TypeVar
 
-import numpy as np
 from attrs import evolve
+from numpy.typing import NDArray
 
 from pinn.core.blame import explained
-from pinn.core.errors import PinnError, TrainingError
+from pinn.core.errors import PinnError, TrainingError, printable
+from pinn.core.files import read_file
 from pinn.core.plots import Drawing, Plot
 from pinn.core.records import Records
+from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched
@@ -25,14 +26,22 @@ from pinn.engine.reporting.diagnosis import concluded
 from pinn.engine.reporting.figures import own_curves, solution_drawings, solutions
 from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 
+T = TypeVar("T")
+
 ABOUT = (
     "What the network learned, beside the reference where there is one, and how its loss fell. "
     "Where the difference shows a pattern, the network has not learned that part yet."
 )
 
 
-def write_report(path: str | Path) -> Path:
+Tell = Callable[[str], None]
+
+
+def write_report(path: str | Path, tell: Tell | None = None) -> Path:
     """Write the report of the run in the directory `path`, and return where it is.
+
+    Args:
+        tell: is told what of the run cannot be read, and is left out; the report says so, too.
 
     Raises:
         PinnError: there is no run, or its configuration needs what is not installed.
@@ -40,14 +49,34 @@ def write_report(path: str | Path) -> Path:
     """
     directory = RunDirectory(Path(path))
     config = directory.read_config()
-    return draw_report(directory, config, Records(directory.metrics))
+    return draw_report(directory, config, directory.records(), tell)
 
 
-def draw_report(directory: RunDirectory, config: Config | Watched, records: Records) -> Path:
+def draw_report(
+    directory: RunDirectory, config: Config | Watched, records: Records, tell: Tell | None = None
+) -> Path:
     """Write `report.html`, and its figures as PDF and PNG in `figures/`."""
-    summary, environment = _json(directory.summary), _json(directory.environment)
+    left_out = [f"{directory.metrics}: {text}" for text in records.damage]
+
+    def readable(read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except PinnError as error:
+            left_out.append(str(error))
+            return otherwise
+
+    nothing: dict[str, Any] = {}
+    summary = readable(directory.read_summary, nothing)
+    environment = readable(directory.read_environment, nothing)
+    arrays = readable(directory.read_predictions, None)
     about = subject(config, summary.get("parameters"), environment.get("device"))
-    solution = _solution(directory, about.coordinates)
+    no_plots: list[Plot] = []
+    solution = readable(
+        lambda: _solution(arrays, about.coordinates, directory.predictions), no_plots
+    )
+    for text in left_out:
+        if tell is not None:
+            tell(f"left out: {text}")
     own = Section("Solution and loss", ABOUT, [*solution, *own_curves(records)])
     of_analyzers = sections(config, records)
     figures = RunFigures(FigureFolder(directory.figures), records, of_analyzers)
@@ -59,14 +88,15 @@ def draw_report(directory: RunDirectory, config: Config | Watched, records: Reco
         about=about,
         complete=bool(summary.get("complete")),
         steps=records.rows[-1]["step"] if records.rows else 0,
-        facts=[("Run", directory.path.resolve().name), *about.facts],
+        facts=[("Run", printable(directory.path.resolve().name, 200)), *about.facts],
         results=results(config, records),
         phases=[(section.name, section.spans) for section in of_analyzers if section.spans],
         conclusions=concluded(of_analyzers),
+        left_out=left_out,
         sections=[section for section in drawn if section.figures or section.faults],
         seconds=seconds,
         costs=_costs(seconds),
-        toml=directory.config.read_text(encoding="utf-8"),
+        toml=(read_file(directory.config, directory.path) or b"").decode("utf-8-sig"),
         environment=json.dumps(environment, indent=2, ensure_ascii=False),
     )
     return directory.report
@@ -147,23 +177,12 @@ def _costs(seconds: Mapping[str, float]) -> list[tuple[str, float, str]]:
     ]
 
 
-def _solution(directory: RunDirectory, coordinates: Sequence[str]) -> Iterable[Plot]:
-    if not directory.predictions.exists():
+def _solution(
+    arrays: Mapping[str, NDArray[Any]] | None, coordinates: Sequence[str], file: Path
+) -> list[Plot]:
+    if arrays is None:
         return []
     try:
-        with np.load(directory.predictions) as file:
-            arrays = dict(file)
         return list(solution_drawings(solutions(list(coordinates), arrays)))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise PinnError(f"{directory.predictions}: cannot be read: {explained(error)}") from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """What the file holds; nothing where there is none yet."""
-    if not path.exists():
-        return {}
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PinnError(f"{path}: cannot be read: {explained(error)}") from None
-    return found
+    except Exception as error:  # arrays of other names and shapes than a run writes
+        raise PinnError(f"{file}: is not what this run writes: {one_line(error)}") from None

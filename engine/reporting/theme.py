@@ -62,6 +62,7 @@ DARK = {
 CYCLE = cycler(linestyle=["-", "--"]) * cycler(color=[LIGHT[f"c{i}"] for i in range(1, 7)])
 
 RC: dict[str, Any] = {
+    "text.parse_math": False,  # text is text: names of runs and quantities come from anywhere
     "font.family": "DejaVu Sans",
     "font.size": 8,
     **dict.fromkeys(["axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"], 8),

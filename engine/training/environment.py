@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import platform
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.core.discovery import installed_version, registry
+from pinn.core.errors import PinnError
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training.checkpoint import newest_first
 
@@ -69,11 +69,11 @@ def sources(parts: Iterable[Any]) -> dict[str, str]:
 def first_sources(directory: RunDirectory, parts: Iterable[Any]) -> dict[str, str]:
     """`sources` of when the run in the directory began; of now where none has."""
     now = sources(parts)
-    if not newest_first(directory.checkpoints) or not directory.environment.exists():
+    if not newest_first(directory.checkpoints):
         return now
     try:
-        found: dict[str, str] = json.loads(directory.environment.read_bytes())["sources"]
-    except (ValueError, KeyError):  # damaged by hand, or of an earlier version
+        found: dict[str, str] = directory.read_environment()["sources"]
+    except (PinnError, KeyError):  # damaged by hand, or of an earlier version
         return now
     return found
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from pinn.core.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -96,7 +98,8 @@ class Bar(Paced):
         self._progress.update(self._task, total=total)
 
     def note(self, text: str) -> None:
-        (self._progress.console if self._progress else self._console).print(text, highlight=False)
+        console = self._progress.console if self._progress else self._console
+        console.print(printable(text), highlight=False, markup=False)
 
     def show(self, step: int, text: str) -> None:
         assert self._progress is not None
@@ -113,7 +116,7 @@ class Lines(Paced):
     seconds = 5.0
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def show(self, step: int, text: str) -> None:
         total = f"{self.total:,}"

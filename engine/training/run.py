@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import signal
 import threading
 import warnings
@@ -19,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.errors import PinnError, one_of
-from pinn.core.files import free_name
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory, of_run
@@ -131,7 +128,10 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     for path in corrupt:
         reporter.note(f"{path.name} is corrupt: continuing at step {state.step:,}")
     set_aside(corrupt)
-    _mend_records(records, state, config, reporter)
+    for missing in _check_records(records, state, config):
+        reporter.note(missing)
+    if records.damage:
+        reporter.note(directory.set_damage_aside(records))
     sources = _describe(config, directory, device_name(device))
     records.keep_until(state.step)
     observing = Observing(
@@ -156,30 +156,24 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     return trainer
 
 
-def _mend_records(records: Records, state: State, config: Config, reporter: Reporter) -> None:
-    """Say what of the records is lost; a damaged file is kept beside the one that takes its place.
+def _check_records(records: Records, state: State, config: Config) -> list[str]:
+    """What of the records is missing.
 
     Raises:
-        PinnError: a stage that is not over ends by what was recorded.
+        PinnError: something is, or is damaged, and a stage that is not over ends by what was recorded.
     """
-    faults = [f"{text}, and left out" for text in records.damage]
     last = int(records.rows.steps[-1]) if records.rows else 0
+    missing = []
     if last < state.step // config.run.record * config.run.record:
-        faults.append(f"it ends at step {last:,}, and training goes on at step {state.step:,}")
-    if not faults:
-        return
-    told = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
-    if any(stage.until for stage in config.stages[state.stage :]):
+        missing = [f"it ends at step {last:,}, and training goes on at step {state.step:,}"]
+    faults = [*records.damage[:1], *missing]
+    if faults and any(stage.until for stage in config.stages[state.stage :]):
         raise PinnError(
-            f"{records.path}: {told}. A stage ends by what was recorded (until), so that training would "
-            f"not end where it should: put the whole file back, or delete {records.path.parent} to "
-            "start again"
+            f"{records.path}: {'; '.join(faults)}. A stage ends by what was recorded (until), so that "
+            "training would not end where it should: put the whole file back, or delete "
+            f"{records.path.parent} to start again"
         )
-    if records.damage:
-        kept = free_name(records.path.with_suffix(".jsonl.corrupt"))
-        shutil.copyfile(records.path, kept)
-        told += f"; the file as it was is kept as {kept.name}"
-    reporter.note(f"{records.path.name}: {told}")
+    return [f"{records.path.name}: {text}" for text in missing]
 
 
 def _describe(config: Config, directory: RunDirectory, device: str) -> dict[str, str]:
@@ -268,10 +262,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """What `summary.json` says; empty while the run trains for the first time."""
-        if not self._directory.summary.exists():
-            return {}
-        found: dict[str, Any] = json.loads(self._directory.summary.read_text(encoding="utf-8"))
-        return found
+        return self._directory.read_summary()
 
     @property
     def complete(self) -> bool:

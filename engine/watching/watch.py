@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 
 from pinn.core.domain import Box
 from pinn.core.errors import PinnError
-from pinn.core.records import Records
 from pinn.core.view import Forward
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.watched import Watched, WatchedOptions
@@ -121,7 +120,7 @@ def watch(
     known.check()
     loop = WatchedLoop(problem, seen, equations, sources, known, forward, seed)
     with undisturbed(model):
-        view = loop.view(start or 0, optimizer, {}, Records(place.metrics))
+        view = loop.view(start or 0, optimizer, {}, place.records())
         if analyzers is None:
             observers, lacking = installed_ones(view, known)
         else:

@@ -87,7 +87,9 @@ class Watcher:
         directory, options = self._directory, self._watched.options
         if overwrite:
             _clear(directory)
-        records = Records(directory.metrics)
+        records = directory.records()
+        if records.damage:
+            self._reporter.note(directory.set_damage_aside(records))
         if records.rows and directory.config.exists():
             self._check_same()
         forgotten = int((records.rows.steps > self.steps).sum())

@@ -43,7 +43,7 @@ def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write the report of RUN, a run's directory, again: report.html and figures/ in it."""
-    path = engine.write_report(run)
+    path = engine.write_report(run, lambda text: click.echo(f"note: {text}", err=True))
     click.echo(f"wrote {path}; its figures for print: {run / 'figures'}/")
 
 

@@ -28,9 +28,13 @@ _set = click.option(
 def run(file: Path, overrides: tuple[str, ...]) -> None:
     """Train what FILE describes; continue if it was interrupted."""
     config = engine.load_config(file, overrides)
-    finished = engine.train(config, engine.for_terminal())
+    again = shlex.join(["pinn", "run", str(file), *(f"--set={o}" for o in overrides)])
+    try:
+        finished = engine.train(config, engine.for_terminal())
+    except KeyboardInterrupt:  # the second one, or while the report is drawn
+        click.echo(f"interrupted; what was saved stays; continue with: {again}")
+        raise SystemExit(SIGINT_STATUS) from None
     if not finished.complete:
-        again = shlex.join(["pinn", "run", str(file), *(f"--set={o}" for o in overrides)])
         click.echo(f"stopped at step {finished.summary['steps']:,}; continue with: {again}")
         raise SystemExit(SIGINT_STATUS)
     events = [event for o in config.observers for event in o.analyzer.events]

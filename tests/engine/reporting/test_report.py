@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-from pinn.core import Analyzer, Conclusion, TrainingError, offered
+from pinn.core import Analyzer, Conclusion, PinnError, TrainingError, offered
 from pinn.core.parts import Schedule
 from pinn.core.plots import Curves, Drawing, Plot, Span
 from pinn.core.records import Records
 from pinn.core.view import View
-from pinn.engine import Config, diagnose, train
+from pinn.engine import Config, Run, diagnose, train
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import Observer
 from pinn.engine.configuration.directory import RunDirectory
@@ -29,6 +29,10 @@ from pinn.engine.training.environment import environment
 pytestmark = pytest.mark.draws
 
 MakeConfig = Callable[..., Config]
+SUMMARY = {
+    "problem": "helmholtz", "complete": True, "steps": 5, "parameters": 60, "final": {"loss": 0.5},
+    "failures": {}, "seconds": {"training": 1.0}, "steps_per_second": 5.0,
+}  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -252,13 +256,38 @@ def test_a_run_without_records_has_a_report(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "summary.json", "environment.json"])
-def test_a_file_that_is_not_what_was_written_is_a_clear_error(make_run: MakeRun, name: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[" * 100_000, b"PK\x03\x04"],
+)
+def test_a_file_that_is_not_what_was_written_is_left_out_and_said(
+    make_run: MakeRun, name: str, content: bytes
+) -> None:
     directory, _, _ = make_run()
-    (directory.path / name).write_bytes(b"not")
+    (directory.path / name).write_bytes(content)
     found = CliRunner().invoke(commands, ["report", str(directory.path)])
-    assert found.exit_code == 2
-    assert found.stderr.startswith(f"error: {directory.path / name}: cannot be read: ")
+    assert found.exit_code == 0, found.output
+    said = f"{directory.path / name}: is not what a run writes: "
+    assert found.stderr.startswith(f"note: left out: {said}")
     assert len(found.stderr.splitlines()) == 1
+    assert f"Left out: {said}" in read(directory.report).text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": "7"},
+        {"complete": 1},
+        {"seconds": {"training": "long"}},
+        {"final": []},
+        {"more": 1},
+    ],
+)
+def test_a_summary_of_another_form(make_run: MakeRun, wrong: dict[str, Any]) -> None:
+    directory, _, _ = make_run()
+    directory.summary.write_text(json.dumps({**SUMMARY, **wrong}))
+    with pytest.raises(PinnError, match=rf"summary.json: {next(iter(wrong))}"):
+        _ = Run(directory).summary
 
 
 def test_what_is_no_run_or_lacks_its_plugin_is_a_clear_error(
@@ -284,7 +313,7 @@ def test_figures_that_cannot_be_written_are_an_error(make_run: MakeRun) -> None:
 def test_the_summary_gives_the_times(make_run: MakeRun) -> None:
     directory, config, records = make_run(Speedometer())
     seconds = {"training": 8.0, "speedometer": 2.0}
-    directory.summary.write_text(json.dumps({"complete": True, "seconds": seconds}))
+    directory.summary.write_text(json.dumps({**SUMMARY, "seconds": seconds}))
     page = read(draw_report(directory, config, records))
     assert "run time 10 s" in page.text
     assert "speedometer 2 25.0 %" in page.text

@@ -65,7 +65,7 @@ def test_a_bad_line_is_left_out_told_and_kept(
     run = train(config, reporter)
     assert steps(run) == [1, 2, *range(4, 13)]
     (told,) = [note for note in reporter.notes if "line 3 is no record" in note]
-    assert told.endswith("and left out; the file as it was is kept as metrics.jsonl.corrupt")
+    assert told.endswith("; left out, and the file as it was is kept as metrics.jsonl.corrupt")
     assert (config.directory / "metrics.jsonl.corrupt").read_bytes() == before
 
 
