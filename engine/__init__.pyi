@@ -9,6 +9,12 @@ from .reporting.diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .reporting.report import write_report as write_report
 from .training.evaluation import reference_solution as reference_solution
 from .training.progress import Reporter as Reporter, for_terminal as for_terminal
-from .training.run import Run as Run, open_run as open_run, prepare as prepare, train as train
+from .training.run import (
+    Run as Run,
+    check as check,
+    open_run as open_run,
+    prepare as prepare,
+    train as train,
+)
 from .watching.watch import watch as watch
 from .watching.watcher import Watcher as Watcher

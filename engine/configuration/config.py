@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 from attrs import evolve, frozen
+from attrs.validators import disabled
 
 from pinn.core.kinds import PointsOptions, StageOptions
 from pinn.core.options import at_least, choice, option, unstructure
@@ -173,7 +174,8 @@ class Config:
         return tomli_w.dumps(self.table())
 
     def in_directory(self, directory: Path) -> Config:
-        return evolve(self, run=evolve(self.run, directory=str(directory)))
+        with disabled():  # it is where it is, whatever it is called
+            return evolve(self, run=evolve(self.run, directory=str(directory)))
 
 
 def _named(part: Any) -> dict[str, Any]:

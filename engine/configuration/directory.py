@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,24 @@ class RunDirectory:
         """The arrays of `predictions.npz`; None where there is none yet."""
         return read_arrays(self.predictions, self.path)
 
+    def check_usable(self) -> None:
+        """See that the directory can be made and written in, without making it.
+
+        Raises:
+            PinnError: it cannot; what is in its way.
+        """
+        try:
+            there = next(
+                path for path in (self.path, *self.path.absolute().parents) if path.exists()
+            )
+        except OSError as error:
+            raise PinnError(f"{self.path}: cannot be used: {error.strerror}") from None
+        if not there.is_dir():
+            raise PinnError(f"{self.path}: cannot be made: {there} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PinnError(f"{self.path}: cannot be written: no permission in {there}")
+        self.check_links()
+
     def records(self) -> Records:
         """What was measured so far."""
         return Records(self.metrics, self.path)
@@ -86,9 +105,9 @@ class RunDirectory:
         """Hold the directory for this process alone.
 
         Raises:
-            PinnError: another run holds it, or something in it leads elsewhere.
+            PinnError: another run holds it, it cannot be made, or something in it leads elsewhere.
         """
-        self.check_links()
+        self.check_usable()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

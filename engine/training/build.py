@@ -18,6 +18,7 @@ from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.derivatives.unknowns import attach_unknowns
 from pinn.engine.training.evaluation import Evaluator, exact_solution
+from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.undisturbed import seed_everything
 
@@ -27,8 +28,9 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
 
     Raises:
         PinnError: an unknown device, equations that do not fit their problem, unknown factors, a
-            network or an ansatz that fails.
+            network or an ansatz that fails, more than the memory holds.
     """
+    check_memory(config)
     device, dtype = choose_device(config.run.device), number_format(config.run.precision)
     module = build_module(config.network, config.problem, config.run.seed)
     module.to(device=device, dtype=dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn.core.files import cannot_write, write_atomically
+from pinn.core.files import write_atomically
 from pinn.core.problem import Reference
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training.observing import Observing
@@ -48,12 +49,9 @@ def write_predictions(
         if name in grid.fields:
             arrays[f"{name}_reference"] = grid.fields[name]
             arrays[f"{name}_error"] = value - grid.fields[name]
-    temporary = directory.predictions.with_suffix(".tmp.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-        temporary.replace(directory.predictions)
-    except OSError as error:
-        raise cannot_write(directory.path, error) from error
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(directory.predictions, buffer.getvalue())
 
 
 def write_summary(

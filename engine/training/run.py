@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
-from pinn.core.errors import PinnError, one_of
+from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory, of_run
@@ -30,6 +31,7 @@ from pinn.engine.training.objective import Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
+from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.state import State, build_optimizer, initial_state
 from pinn.engine.training.trainer import Trainer
 
@@ -59,12 +61,64 @@ def train(config: Config, reporter: Reporter | None = None) -> Run:
 
 @blaming()
 def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    """Build what the configuration describes, without points or training; `pinn check` does no more.
+    """Build what the configuration describes, without points or training.
 
     Raises:
         PinnError: something in it does not work.
     """
     return build(config)
+
+
+def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
+    """Build what the configuration describes and draw its points, as training does, without training.
+
+    Raises:
+        PinnError: something in it does not work, its directory cannot be used or holds another run, or
+            a stage waits for what nothing records.
+    """
+    module, objective, evaluator, _ = _ready(config)
+    directory = RunDirectory(config.directory)
+    directory.check_usable()
+    directory.check_same(config)
+    _check_until(config)
+    return module, objective, evaluator
+
+
+def _ready(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator, State]:
+    """Everything that is built before the first step, of all stages: none is to fail after hours."""
+    module, objective, evaluator = prepare(config)
+    with blaming():
+        state = initial_state(config, module, len(objective.equations.names))
+        for stage in config.stages[1:]:
+            build_optimizer(stage.optimizer, module)
+            if stage.points.interior != config.stages[0].points.interior:
+                of_stage = evolve(config.points, options=stage.points)
+                draw_points(config.problem, of_stage, config.run.seed, state.points.interior)
+    return module, objective, evaluator, state
+
+
+def _check_until(config: Config) -> None:
+    """See that what stages wait for is recorded, by a step of a run that is thrown away.
+
+    A quantity with the first word of one that is recorded may come later.
+    """
+    waited = {place: s.until.quantity for place, s in enumerate(config.stages, 1) if s.until}
+    wanted = {place: name for place, name in waited.items() if name and "loss" not in name}
+    if not wanted:
+        return
+    first = config.stages[0]
+    once = evolve(first, options=evolve(first.options, steps=1, until=None), until=None)
+    with TemporaryDirectory() as folder:
+        options = evolve(config.run, directory=folder, compile="never", tensorboard=False)
+        with trained(evolve(config, run=options, stages=(once,)), Reporter()) as trainer:
+            names = ["step", *trainer.records.names]
+    words = {name.split(".")[0] for name in names}
+    for place, name in wanted.items():
+        if name.split(".")[0] not in words:
+            raise PinnError(
+                f"[[optimizers]] {place} until: nothing records {name!r}{nearest(name, names)}; "
+                f"recorded are {one_of(names)}"
+            )
 
 
 @contextmanager
@@ -106,13 +160,9 @@ def _tensorboard() -> type[TensorBoard]:
 
 def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
-    module, objective, evaluator = prepare(config)
+    module, objective, evaluator, state = _ready(config)
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
-    with blaming():
-        state = initial_state(config, module, len(objective.equations.names))
-        for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
-            build_optimizer(stage.optimizer, module)
     directory.check_same(config)
     saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
     records = directory.records()

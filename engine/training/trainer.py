@@ -211,7 +211,7 @@ class Trainer:
         where = f"[[optimizers]] {self.state.stage + 1} until"
         regular = {o.analyzer.name for o in self.config.observers if o.schedule.every}
         everything = regular <= self.observing.measured and "loss" in self.records
-        if everything and quantity not in self.records:
+        if everything and quantity != "step" and quantity not in self.records:
             names = self.records.names
             raise PinnError(
                 f"{where}: nothing records {quantity!r}{nearest(quantity, names)}; "

@@ -74,9 +74,9 @@ def _unknowns(final: dict[str, Any]) -> Iterator[str]:
 @click.argument("file", type=click.Path(path_type=Path))
 @_set
 def check(file: Path, overrides: tuple[str, ...]) -> None:
-    """Validate FILE without training: every key, and what the equations ask for."""
+    """Validate FILE without training: all that `pinn run` would refuse is refused."""
     config = engine.load_config(file, overrides)
-    module, objective, _ = engine.prepare(config)
+    module, objective, _ = engine.check(config)
     count = sum(p.numel() for p in module.parameters())
     click.echo(
         f"{file}: {config.problem.name} with {config.network.name} ({count:,} parameters), "

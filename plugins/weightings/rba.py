@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attrs import frozen
+from attrs.validators import optional
 
 from pinn.core import Weighting, above, at_least, between, choice, option
 from pinn.core.lazy import torch
@@ -21,7 +22,9 @@ class ResidualBasedAttention(Weighting):
     eta: float = option(0.001, "learning rate η of the weights", above(0))
     gamma: float = option(0.999, "memory γ of the weights", between(0, 1))
     start: float = option(0.0, "weight of every point before the first step", at_least(0))
-    first_eta: float | None = option(None, "η of the first step alone; 1 is the paper's mode 2")
+    first_eta: float | None = option(
+        None, "η of the first step alone; 1 is the paper's mode 2", optional(above(0))
+    )
     normalisation: str = option("max", "of |r|: max, or min-max", choice("max", "min-max"))
     loss: str = option(
         "(weight*residual)^2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -297,3 +298,117 @@ def test_describe_shows_what_every_part_of_the_kind_has() -> None:
         ("lhs", "redraw"),
     ):
         assert f"  {option} " in pinn("describe", name).stdout.partition("options of every")[2]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL, encoding="utf-8")
+    return file
+
+
+def test_a_second_interrupt_says_how_to_go_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "write_results", interrupted)  # while the report is drawn
+    result = pinn("run", str(small), "--set", f"run.directory={small.parent / 'run'}")
+    assert result.exit_code == 130
+    assert "interrupted; what was saved stays; continue with: pinn run " in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("run.directory=", "directory: expected the name of a directory"),
+        ("run.directory=a\0b", "directory: expected the name of a directory"),
+        ("run.directory=~nosuchuser/x", "begins with the name of no user"),
+        (f"run.directory={'x' * 300}", "cannot be used: File name too long"),
+        ("run.directory=small.toml/x", "is a file"),
+        ("points.interior=9007199254740992", "points take at least"),
+        ("points.conditions=9007199254740992", "points take at least"),
+        ("network.width=900719925474099", "and two moments take at least"),
+        ("points.interior=9223372036854775807", "interior: expected a whole number up to 2^53"),
+        ("points.sampler=grid", "a number to the power of 2, such as"),
+        ("optimizers.0.until=speed < 1", "nothing records 'speed'"),
+        ("optimizers.0.until=loss < 1_0", "expected a number behind the sign"),
+        ("optimizers.².steps=3", "there is no number ² among 1 tables"),
+        (f"optimizers.0.lr={'9' * 5000}", "is no value that an option has"),
+        (f"run.seed={'[' * 3000}", "is no value that an option has"),
+        ("weighting.first_eta=-1", "unknown key"),
+        ("run.device=\x1b[31mred", "device: '\\x1b[31mred' is unknown"),
+    ],
+)
+def test_check_refuses_what_run_would(
+    change: str, expected: str, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.parent)
+    text = [*small.read_text().splitlines(), ""]
+    small.write_text("\n".join(text).replace("interior = 16", "interior = 17"))
+    files = {*small.parent.rglob("*")}
+    results = [pinn(command, "small.toml", "--set", change) for command in ("check", "run")]
+    for result in results:
+        assert result.exit_code == 2, result.output
+        assert expected in result.stderr
+        assert "Traceback" not in result.output
+        assert "\x1b" not in result.output
+        assert len(result.stderr) < 3000
+    assert results[0].stderr == results[1].stderr or "until" in change
+    assert files <= {*small.parent.rglob("*")}
+
+
+def test_a_plateau_of_whole_numbers_is_one(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small.parent)
+    result = pinn("run", "small.toml", "--set", "optimizers.0.until=plateau of step")
+    assert result.exit_code == 0, result.output
+
+
+def test_check_says_that_the_directory_holds_another_run(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.parent)
+    assert pinn("run", "small.toml").exit_code == 0
+    result = pinn("check", "small.toml", "--set", "network.width=5")
+    assert result.exit_code == 2
+    assert "  network.width: 4 there, 5 here" in result.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 1000 + " = 1\n",
+        "a = " + "[" * 400 + "]" * 400,
+        "a = " + "9" * 5000,
+        "".join(f"key{number} = 1\n" for number in range(100_000)),
+        "[run]\n" + "".join(f"key{number} = 1\n" for number in range(100_000)),
+        f'[run]\ndevice = "{"x" * 10**6}"\n',
+    ],
+    ids=["dots", "brackets", "digits", "keys", "keys of a section", "long text"],
+)
+def test_what_nobody_writes_is_one_short_message(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    result = pinn("check", str(file))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {file}")
+    assert len(result.stderr) < 10_000
+
+
+def test_a_byte_order_mark_is_no_fault(small: Path) -> None:
+    small.write_bytes(b"\xef\xbb\xbf" + small.read_bytes())
+    assert pinn("check", str(small)).exit_code == 0
+
+
+@pytest.mark.draws
+def test_names_of_runs_are_text(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small.parent)
+    names = ["a$\\frac{$", "[red]b", "c\x1b[31m<b>"]
+    assert pinn("run", "small.toml").exit_code == 0
+    for name in names:
+        shutil.copytree("runs/small", name)
+    result = pinn("compare", *names)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    page = Path("compare.html").read_text(encoding="utf-8")
+    assert "c\\x1b[31m&lt;b&gt;" in page
+    assert "<b>" not in page

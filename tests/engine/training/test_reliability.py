@@ -89,11 +89,10 @@ def start(file: Path, *options: str, path: Path | None = None, **popen: Any) -> 
         environment["PYTHONPATH"] = str(path)
     return subprocess.Popen(
         [sys.executable, "-c", UNDRAWN, "run", str(file), *options],
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        **popen,
+        **{"stdout": subprocess.PIPE, **popen},
     )
 
 
@@ -249,11 +248,33 @@ def test_interrupted_terminated_and_damaged(
         again = f"continue with: pinn run {file} --set=run.checkpoint=1000"
         assert f"stopped at step {reached:,}; {again}" in out
         assert not open_run(directory).complete
-    newest, before = newest_first(directory / "checkpoints")
+    newest, _ = newest_first(directory / "checkpoints")
     newest.write_bytes(newest.read_bytes()[:-7])
     out = complete(file)
-    assert f"{newest.name} is corrupt: continuing from {before.name}" in out
+    assert f"{newest.name} is corrupt: continuing at step " in out
     assert newest.with_suffix(".corrupt").exists()
+    as_if_nothing_was(directory)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_it_prints_may_go_nowhere(
+    tmp_path: Path, as_if_nothing_was: Callable[[Path], None]
+) -> None:
+    """As with `> /dev/full`; half way the reader of a pipe goes away, as `head -1` does."""
+    file, directory = write_config(tmp_path), tmp_path / "run"
+    process = start(file)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    wait_for_step(process, directory, 20)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, err) == (130, "")
+    with Path("/dev/full").open("w") as full:
+        process = start(file, stdout=full)
+    _, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert err == "note: output cannot be written: No space left on device; the work goes on\n"
     as_if_nothing_was(directory)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from pinn.core import PinnError, TrainingError
 from pinn.engine import Config, Run, load_config, open_run, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.run import stop_signals
 
 MakeConfig = Callable[..., Config]
 
@@ -363,7 +365,7 @@ def test_a_checkpoint_that_does_not_fit_what_is_built(
 
 def test_a_directory_that_is_a_file(make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(TrainingError, match="run: cannot be written"):
+    with pytest.raises(PinnError, match=r"run: cannot be made: .*run is a file"):
         train(make_config(SOLVED))
 
 
@@ -477,3 +479,33 @@ def test_training_in_a_thread(make_config: MakeConfig) -> None:
     """No signals are caught there, and none are needed."""
     with ThreadPoolExecutor() as pool:
         assert pool.submit(train, make_config(SOLVED)).result().complete
+
+
+# signals
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_is_a_wish_to_stop_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = getattr(signal, name)
+    again: list[int] = []
+    before = signal.signal(number, lambda *_: again.append(number))
+    try:
+        with stop_signals() as stop:
+            assert not stop()
+            signal.raise_signal(number)
+            assert stop()
+            assert not again
+            signal.raise_signal(number)
+            assert again == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_nohup_has_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)

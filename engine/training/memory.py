@@ -1,0 +1,91 @@
+"""What a run needs of the memory at least, found before it takes any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from pinn.core.errors import PinnError
+from pinn.core.parts import Network
+from pinn.core.problem import Problem
+from pinn.core.randomness import torch_generator
+from pinn.engine.configuration.config import Config
+
+GROUPS = Path("/sys/fs/cgroup")
+LIMITS = (
+    ("memory.max", "memory.stat", "anon"),
+    ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),
+)
+"""Of control groups, version 2 and 1: the limit, and what is used that no cache gives back."""
+COPIES = 4
+"""Of the parameters: themselves, their gradient, and two moments as of Adam."""
+
+
+def check_memory(config: Config) -> None:
+    """See that points and parameters fit; what a step needs besides is not counted.
+
+    Raises:
+        PinnError: they do not; says how much they need and how much is free.
+    """
+    free = available()
+    if free is None or config.run.device not in ("auto", "cpu"):
+        return
+    number = 8 if config.run.precision == "float64" else 4
+    problem = config.problem
+    columns = problem.domain.dimension + len(problem.fields) + 1
+    counts = {"[points] interior": max(stage.points.interior for stage in config.stages)}
+    for name in (condition.name for condition in problem.conditions()):
+        counts[f"[points] conditions ({name})"] = _points_of(config, name)
+    for where, count in counts.items():
+        _refuse_if_more(where, f"{count:,} points", count * columns * number, free)
+    parameters = count_parameters(config.network, problem)
+    if parameters is not None:
+        needed = parameters * COPIES * number
+        what = f"{parameters:,.0f} parameters, their gradient and two moments"
+        _refuse_if_more("[network]", what, needed, free)
+
+
+def _points_of(config: Config, condition: str) -> int:
+    try:
+        return config.points.of_condition(condition)[1]
+    except (KeyError, TypeError):  # measurements bring their own
+        return 0
+
+
+def _refuse_if_more(where: str, what: str, needed: float, free: int) -> None:
+    if needed > free:
+        raise PinnError(
+            f"{where}: {what} take at least {needed / 2**30:,.3g} GiB of memory, and "
+            f"{free / 2**30:,.3g} GiB are free"
+        )
+
+
+def count_parameters(network: Network, problem: Problem) -> float | None:
+    """How many it has, without making any; None where its code needs real ones to be built."""
+    try:
+        with torch.device("meta"):
+            module = network.build(problem.domain, problem.fields, torch_generator(0, "count"))
+        return sum(parameter.numel() for parameter in module.parameters())
+    except Exception as error:  # whatever a network does; it is built in earnest later
+        return float("inf") if "overflow" in str(error) else None
+
+
+def available() -> int | None:
+    """Bytes that are free, of the machine and of the control group; None where nobody says."""
+    return min(_available(), default=None)
+
+
+def _available() -> Iterator[int]:
+    with suppress(OSError, ValueError, KeyError):  # where there is no Linux
+        yield 1024 * _field(Path("/proc/meminfo"), "MemAvailable:")
+    for limit, statistics, used in LIMITS:
+        with suppress(OSError, ValueError, KeyError):  # no such group, or without a limit: "max"
+            yield int((GROUPS / limit).read_text()) - _field(GROUPS / statistics, used)
+
+
+def _field(file: Path, name: str) -> int:
+    lines = (line.split() for line in file.read_text().splitlines())
+    return int({words[0]: words[1] for words in lines if len(words) > 1}[name])
