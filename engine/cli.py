@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,8 +16,11 @@ import click
 from pinn.core.blame import as_message
 from pinn.core.discovery import registry
 from pinn.core.errors import PinnError, nearest, out_of_memory, printable
+from pinn.core.tracebacks import places
 from pinn.engine.output import unfailing
 
+TRAINING = re.compile(r"pinn\.(engine\.(training|derivatives)|plugins)\.")
+"""Modules whose memory grows with the points and the network."""
 LESS_MEMORY = "fewer points, points.chunk or a smaller network need less"
 
 SPINS = "1000"
@@ -60,7 +64,8 @@ def _message(error: Exception) -> PinnError | None:
     """What to say of it; None where this program is at fault."""
     if out_of_memory(error) and not isinstance(error, PinnError):
         first, *_ = str(error).splitlines() or ["no more memory"]
-        return PinnError(f"out of memory: {first}; {LESS_MEMORY}")
+        training = any(TRAINING.match(place.module) for place in places(error))
+        return PinnError(f"out of memory: {first}" + (f"; {LESS_MEMORY}" if training else ""))
     return as_message(error)
 
 

@@ -50,7 +50,9 @@ class RunOptions:
         "compile the step: auto (if the run is long enough), always, never",
         choice("auto", "always", "never"),
     )
-    checkpoint: int = option(1000, "steps between checkpoints", at_least(1))
+    checkpoint: int = option(
+        1000, "steps between checkpoints; one is written every second minute besides", at_least(1)
+    )
     record: int = option(100, "steps between records of the loss", at_least(1))
     tensorboard: bool = option(False, "write what is recorded to RUN/tensorboard/, for TensorBoard")
 

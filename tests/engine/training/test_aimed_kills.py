@@ -39,10 +39,11 @@ class Counting:
             fatal = self.done == self.fatal
             if fatal and not self.after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            found = operation(*given, **named)
-            if fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return found
+            try:
+                return operation(*given, **named)
+            finally:  # also where it fails, as making a folder that is there
+                if fatal:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return counted
 
