@@ -87,6 +87,7 @@ def test_a_run_that_was_killed_anywhere_ends_the_same(
     tmp_path: Path,
     assert_same_runs: Callable[[Path, Path], None],
 ) -> None:
+    train(config.in_directory(tmp_path / "first"))  # which makes caches that later ones find
     with pytest.MonkeyPatch.context() as patch:
         counting = Counting()
         counting.patch(patch)
