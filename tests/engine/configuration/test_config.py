@@ -228,7 +228,11 @@ FAULTS: list[tuple[str, Any, list[str]]] = [
         {**VALID, "problem": {"name": "cavity", "hard": True, "formulation": "velocity"}},
         ['[problem]: hard = true needs formulation = "streamfunction"'],
     ),
-    ("enormous network", changed(network={"width": 10**11}), ["two moments take at least", "GiB are free"]),
+    (
+        "enormous network",
+        changed(network={"width": 10**11}),
+        ["two moments take at least", "GiB are free"],
+    ),
     (
         "analyzer at negative distances",
         {**VALID, "analyzers": [{"name": "snr", "every": -1, "at": [1.5]}]},
