@@ -29,6 +29,7 @@ from pinn.core import (
     Schedule,
     above,
     at_least,
+    between,
     option,
     ordered_colour,
 )
@@ -115,7 +116,7 @@ class Compression(Analyzer):
     points: int = option(
         0, "points drawn uniformly in the domain; 0: the interior points", at_least(0)
     )
-    bins: int = option(30, "bins in the mean range of a layer's neurons", at_least(1))
+    bins: int = option(30, "bins in the mean range of a layer's neurons", between(1, 1_000_000))
     binary_above: float = option(0.9, "an activation of at least this size is binary", above(0))
 
     def measure(self, view: View) -> Mapping[str, Any]:

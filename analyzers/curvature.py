@@ -13,7 +13,7 @@ from attrs import frozen
 from pinn.analyzers.adam_snr import adam_scales
 from pinn.analyzers.evenly_spaced import evenly_spaced
 from pinn.analyzers.spectrum_lanczos import Array, Product, Ritz, lanczos
-from pinn.core import Analyzer, Curves, Plot, Schedule, at_least, option
+from pinn.core import Analyzer, Curves, Plot, Schedule, at_least, between, option
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ class Curvature(Analyzer):
     schedule = Schedule(every=1000, early_every=50)
 
     points: int = option(2048, "interior points, evenly spaced in their order; 0: all", at_least(0))
-    steps: int = option(20, "Lanczos steps for an eigenvalue", at_least(1))
-    probes: int = option(10, "random vectors that estimate the trace", at_least(2))
+    steps: int = option(20, "Lanczos steps for an eigenvalue", between(1, 10_000))
+    probes: int = option(10, "random vectors that estimate the trace", between(2, 10_000))
 
     def measure(self, view: View) -> Mapping[str, Any]:
         own = [view.module.get_parameter(name) for name in view.parameters]

@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.adam_snr import adam_scales, adam_states
-from pinn.core import Analyzer, Curves, Drawing, Plot, above, option, ordered_colour
+from pinn.core import Analyzer, Curves, Drawing, Plot, between, option, ordered_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,9 @@ class Equilibrium(Analyzer):
 
     name = "equilibrium"
 
-    across: float = option(0.1, "decades of steps that the drift is taken over, at least", above(0))
+    across: float = option(
+        0.1, "decades of steps that the drift is taken over, at least", between(1e-3, 10)
+    )
 
     def measure(self, view: View) -> Mapping[str, Any]:
         scales = adam_scales(view.optimizer)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pinn.analyzers.grid_cells import cell_means, cell_numbers
 from pinn.analyzers.homogeneity_neighbours import nearest, neighbour_order
-from pinn.core import Analyzer, Curves, Drawing, above, at_least, between, option
+from pinn.core import Analyzer, Curves, Drawing, above, between, option
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Homogeneity(Analyzer):
 
     name = "homogeneity"
 
-    cells: int = option(10, "G, cells of the grid in each coordinate", at_least(1))
-    strips: int = option(100, "S, strips across the last coordinate", at_least(1))
+    cells: int = option(10, "G, cells of the grid in each coordinate", between(1, 1000))
+    strips: int = option(100, "S, strips across the last coordinate", between(1, 1_000_000))
     gamma: float = option(0.999, "memory γ of the weights that are followed", between(0, 1))
     eta: float = option(0.001, "learning rate η of the weights that are followed", above(0))
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.grid_cells import cell_means, cell_numbers
-from pinn.core import Analyzer, Drawing, Schedule, at_least, option
+from pinn.core import Analyzer, Drawing, Schedule, between, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ class Maps(Analyzer):
     cells: int = option(
         0,
         "cells of the grid in each coordinate; 0: as many as hold 4 points, up to 40",
-        at_least(0),
+        between(0, 1000),
     )
 
     def measure(self, view: View) -> Mapping[str, Any]:

@@ -12,7 +12,17 @@ from attrs import frozen
 from pinn.analyzers.evenly_spaced import evenly_spaced
 from pinn.analyzers.spectrum_jacobian import ResidualFunction, jacobian
 from pinn.analyzers.spectrum_lanczos import EPS, Array, Product, estimate
-from pinn.core import Analyzer, Curves, Drawing, Plot, Schedule, at_least, option, ordered_colour
+from pinn.core import (
+    Analyzer,
+    Curves,
+    Drawing,
+    Plot,
+    Schedule,
+    at_least,
+    between,
+    option,
+    ordered_colour,
+)
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -173,8 +183,10 @@ class Spectrum(Analyzer):
 
     points: int = option(256, "interior points, evenly spaced in their order; 0: all", at_least(0))
     exact: int = option(1024, "most rows, equations times points, of a full kernel", at_least(0))
-    steps: int = option(20, "Lanczos steps per vector, above `exact` rows", at_least(1))
-    vectors: int = option(4, "random vectors that estimate the tail of the spectrum", at_least(1))
+    steps: int = option(20, "Lanczos steps per vector, above `exact` rows", between(1, 10_000))
+    vectors: int = option(
+        4, "random vectors that estimate the tail of the spectrum", between(1, 10_000)
+    )
 
     def measure(self, view: View) -> Mapping[str, Any]:
         parameters, interior = tuple(view.parameters.values()), view.points.interior

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from pinn.core import Box, Network, PinnError, above, at_least, choice, option
+from pinn.core import Box, Network, PinnError, above, at_least, between, choice, option
 
 if TYPE_CHECKING:
     from torch import Generator, nn
@@ -23,7 +23,7 @@ class FeedForward(Network):
     """Size, activation, initialisation and input embedding."""
 
     width: int = option(64, "neurons of a hidden layer", at_least(1))
-    depth: int = option(4, "hidden layers", at_least(1))
+    depth: int = option(4, "hidden layers", between(1, 1000))
     activation: str = option("tanh", ", ".join(ACTIVATIONS), choice(*ACTIVATIONS))
     initialisation: str = option("xavier-normal", "of weight matrices", choice(*INITIALISATIONS))
     bias: str = option(
@@ -33,7 +33,7 @@ class FeedForward(Network):
     )
     normalise: bool = option(False, "map every coordinate to [-1, 1] first")
     periodic: list[str] = option([], "coordinates in which the network is exactly periodic")
-    modes: int = option(1, "sines and cosines of each periodic coordinate", at_least(1))
+    modes: int = option(1, "sines and cosines of each periodic coordinate", between(1, 1000))
     fourier_features: int = option(0, "random Fourier features of the input; 0: none", at_least(0))
     fourier_scale: float = option(1.0, "standard deviation of their frequencies", above(0))
 
