@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.problem import Problem, Reference
 from pinn.engine.derivatives.quantities import Quantities, named_tensors
 from pinn.engine.derivatives.residuals import residuals
 from pinn.engine.derivatives.unknowns import true_values, unknown_values
 
+CLOSE = 1e-6
+"""Of an interval: how far beyond its ends rounding may lead."""
 GRID = {1: 1001, 2: 201, 3: 41, 4: 17}
 BATCH = 16384
 
@@ -60,6 +63,37 @@ class Evaluator:
     @cached_property
     def reference(self) -> Reference | None:
         return reference_solution(self.problem)
+
+    def check_reference(self) -> None:
+        """See that the reference, if there is one, is a solution of this problem on a tensor grid.
+
+        Raises:
+            PartError: it is not; says in what.
+        """
+        if self.reference is not None and (fault := self._misfit(self.reference)):
+            raise PartError(
+                f"the reference of problem {self.problem.name!r}", Whence(self.problem), f" {fault}"
+            )
+
+    def _misfit(self, reference: Reference) -> str | None:
+        domain, axes = self.problem.domain, reference.coordinates
+        if [*axes] != [*domain.names]:
+            return f"has the coordinates {', '.join(axes)}; expected {', '.join(domain.names)}"
+        for name, (low, high) in domain.intervals.items():
+            axis, room = np.asarray(axes[name], float), CLOSE * (high - low)
+            if axis.ndim != 1 or not len(axis) or not (np.diff(axis) > 0).all():
+                return f"has values of {name} that do not rise one by one"
+            if not (low - room <= axis[0] and axis[-1] <= high + room):
+                return (
+                    f"has {name} from {axis[0]:g} to {axis[-1]:g}, outside of {low:g} to {high:g}"
+                )
+        shape = tuple(len(axis) for axis in axes.values())
+        for name, values in reference.fields.items():
+            if name not in self._law.names:
+                return f"has {name!r}, which is none of {one_of(self._law.names)}"
+            if np.shape(values) != shape:
+                return f"has {name} of shape {np.shape(values)}; its coordinates make {shape}"
+        return None
 
     @cached_property
     def grid(self) -> Reference:

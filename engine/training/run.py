@@ -17,6 +17,7 @@ from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
+from pinn.core.discovery import registry
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
@@ -88,6 +89,9 @@ def _ready(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator, State
     """Everything that is built before the first step, of all stages: none is to fail after hours."""
     module, objective, evaluator = prepare(config)
     with blaming():
+        origin = registry().origin_of(config.problem)
+        if origin is None or not origin.built_in:  # those take seconds, and have their own tests
+            evaluator.check_reference()
         state = initial_state(config, module, len(objective.equations.names))
         for stage in config.stages[1:]:
             build_optimizer(stage.optimizer, module)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from attrs import frozen
 from hypothesis import given, strategies as st
 
-from pinn.core import Reference
+from pinn.core import Box, PinnError, Problem, Reference, offered
+from pinn.engine import check, parse_config, train
 
 SHAPES = st.lists(st.integers(2, 5), min_size=1, max_size=3)
 
@@ -77,3 +81,56 @@ def test_whole_numbers_and_no_points() -> None:
     reference = Reference({"x": np.arange(3)}, {"u": np.array([0, 1, 4], dtype=np.float32)})
     assert reference.at(np.array([[1.5]]))["u"].tolist() == [2.5]
     assert reference.at(np.empty((0, 1)))["u"].shape == (0,)
+
+
+def line(low: float, high: float, count: int = 3) -> np.ndarray:
+    return np.linspace(low, high, count)
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "shape", "name", "message"),
+    [
+        (
+            {"t": line(0, 2), "x": line(0, 1)},
+            (3, 3),
+            "u",
+            "has the coordinates t, x; expected x, t",
+        ),
+        ({"x": line(0, 1)}, (3,), "u", "has the coordinates x; expected x, t"),
+        ({"x": line(0, 1), "t": line(2, 0)}, (3, 3), "u", "values of t that do not rise"),
+        ({"x": np.zeros((3, 3)), "t": line(0, 2)}, (3, 3), "u", "values of x that do not rise"),
+        (
+            {"x": line(0, 1.1), "t": line(0, 2)},
+            (3, 3),
+            "u",
+            "has x from 0 to 1.1, outside of 0 to 1",
+        ),
+        ({"x": line(0, 1), "t": line(0, 2, 4)}, (4, 3), "u", r"shape \(4, 3\); .* make \(3, 4\)"),
+        ({"x": line(0, 1), "t": line(0, 2)}, (9,), "u", r"has u of shape \(9,\)"),
+        ({"x": line(0, 1), "t": line(0, 2)}, (3, 3), "w", "has 'w', which is none of u"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(
+    coordinates: dict[str, np.ndarray], shape: tuple[int, ...], name: str, message: str
+) -> None:
+    @frozen
+    class Odd(Problem):
+        """u_t = 0."""
+
+        name = "odd"
+        fields = ("u",)
+        domain = Box(x=(0, 1), t=(0, 2))
+
+        def equations(self, q: Any) -> dict[str, Any]:
+            return {"still": q.u_t}
+
+        def reference(self) -> Reference:
+            return Reference(coordinates, {name: np.zeros(shape)})
+
+    with offered(Odd):
+        config = parse_config(
+            {"problem": {"name": "odd"}, "optimizers": [{"name": "adam", "steps": 1}]}
+        )
+        for attempt in (check, train):
+            with pytest.raises(PinnError, match=rf"the reference of problem 'odd'.* {message}"):
+                attempt(config)
