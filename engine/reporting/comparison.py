@@ -98,7 +98,10 @@ def compare(paths: Sequence[Path], page: Path) -> Comparison:
         runs=[(run.label, run.place % 6 + 1, subject(run.config).sentence) for run in runs],
         rows=rows,
         figures=figures,
-        faults=[f"{r.label}, {s.name}: {f}" for r in runs for s in r.sections for f in s.faults],
+        faults=[
+            *(f"{run.label}, metrics.jsonl: {text}" for run in runs for text in run.records.damage),
+            *(f"{r.label}, {s.name}: {f}" for r in runs for s in r.sections for f in s.faults),
+        ],
         folder=folder.folder.name,
     )
     return Comparison(page, [run.label for run in runs], rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from attrs import evolve
+from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.discovery import registry
+from pinn.core.domain import PointSet
 from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.parts import Optimizer
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory, of_run
@@ -33,7 +35,7 @@ from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
-from pinn.engine.training.state import State, build_optimizer, initial_state
+from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
 from pinn.engine.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -71,13 +73,20 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
 
 
 def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    """Build what the configuration describes and draw its points, as training does, without training.
+    """Build what the configuration describes and draw its points, without training.
+
+    No optimizer is built: the part `torch` imports the class that a file names, which is to happen where
+    it trains alone.
 
     Raises:
         PinnError: something in it does not work, its directory cannot be used or holds another run, or
             a stage waits for what nothing records.
     """
-    module, objective, evaluator, _ = _ready(config)
+    module, objective, evaluator = prepare(config)
+    with blaming():
+        _check_reference(config, evaluator)
+        for points in _drawn(config, next(module.parameters())):
+            initial_weights(config.weighting, len(objective.equations.names), points.interior)
     directory = RunDirectory(config.directory)
     directory.check_usable()
     directory.check_same(config)
@@ -85,37 +94,50 @@ def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     return module, objective, evaluator
 
 
-def _ready(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator, State]:
-    """Everything that is built before the first step, of all stages: none is to fail after hours."""
-    module, objective, evaluator = prepare(config)
-    with blaming():
-        origin = registry().origin_of(config.problem)
-        if origin is None or not origin.built_in:  # those take seconds, and have their own tests
-            evaluator.check_reference()
-        state = initial_state(config, module, len(objective.equations.names))
-        for stage in config.stages[1:]:
-            build_optimizer(stage.optimizer, module)
-            if stage.points.interior != config.stages[0].points.interior:
-                of_stage = evolve(config.points, options=stage.points)
-                draw_points(config.problem, of_stage, config.run.seed, state.points.interior)
-    return module, objective, evaluator, state
+def _check_reference(config: Config, evaluator: Evaluator) -> None:
+    origin = registry().origin_of(config.problem)
+    if origin is None or not origin.built_in:  # those take seconds, and have their own tests
+        evaluator.check_reference()
+
+
+def _drawn(config: Config, like: torch.Tensor) -> Iterator[PointSet]:
+    """The points of every stage that has a number of its own."""
+    for options in {stage.points.interior: stage.points for stage in config.stages}.values():
+        of_stage = evolve(config.points, options=options)
+        yield draw_points(config.problem, of_stage, config.run.seed, like)
+
+
+@frozen
+class _Still(Optimizer):
+    """Moves nothing."""
+
+    name = "still"
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=0.0)
 
 
 def _check_until(config: Config) -> None:
     """See that what stages wait for is recorded, by a step of a run that is thrown away.
 
-    A quantity with the first word of one that is recorded may come later.
+    What has the first word of something that is recorded may come later, and so may what an analyzer
+    records that has nothing to say at the first step.
     """
     waited = {place: s.until.quantity for place, s in enumerate(config.stages, 1) if s.until}
     wanted = {place: name for place, name in waited.items() if name and "loss" not in name}
     if not wanted:
         return
     first = config.stages[0]
-    once = evolve(first, options=evolve(first.options, steps=1, until=None), until=None)
+    once = evolve(
+        first, optimizer=_Still(), options=evolve(first.options, steps=1, until=None), until=None
+    )
     with TemporaryDirectory() as folder:
         options = evolve(config.run, directory=folder, compile="never", tensorboard=False)
         with trained(evolve(config, run=options, stages=(once,)), Reporter()) as trainer:
-            names = ["step", *trainer.records.names]
+            records = trainer.records
+    if {observer.analyzer.name for observer in config.observers} - {*records.sources.values()}:
+        return
+    names = ["step", *records.names]
     words = {name.split(".")[0] for name in names}
     for place, name in wanted.items():
         if name.split(".")[0] not in words:
@@ -164,7 +186,13 @@ def _tensorboard() -> type[TensorBoard]:
 
 def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
-    module, objective, evaluator, state = _ready(config)
+    module, objective, evaluator = prepare(config)
+    with blaming():
+        _check_reference(config, evaluator)
+        state = initial_state(config, module, len(objective.equations.names))
+        for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
+            build_optimizer(stage.optimizer, module)
+        list(_drawn(config, state.points.interior))
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
     directory.check_same(config)
@@ -324,7 +352,7 @@ class Run:
 
     def metrics(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
         """{quantity: (steps, values)}"""
-        return self._directory.records().arrays()
+        return self._records().arrays()
 
     def frame(self) -> pandas.DataFrame:
         """What was recorded as a table: one row a step, one column a quantity, NaN where not measured.
@@ -334,7 +362,14 @@ class Run:
         Raises:
             PinnError: pandas is not installed.
         """
-        return self._directory.records().frame()
+        return self._records().frame()
+
+    def _records(self) -> Records:
+        """What was recorded; warns of what stands in the file and is no record."""
+        records = self._directory.records()
+        for text in records.damage:
+            warnings.warn(f"{records.path}: {text}, and left out", stacklevel=3)
+        return records
 
     def network(self) -> torch.nn.Module:
         """The network with the parameters of the newest checkpoint."""

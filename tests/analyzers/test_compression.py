@@ -343,7 +343,7 @@ def test_a_network_whose_layers_cannot_be_seen_has_norms_only() -> None:
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="between 1 and"):
         Compression(bins=0)
     with pytest.raises(ValueError, match="greater than 0"):
         Compression(binary_above=0.0)

@@ -161,8 +161,7 @@ def test_a_run_that_is_stuck_in_diffusion_is_told_what_helps() -> None:
 
 def test_a_run_whose_loss_falls_is_not_stuck_whatever_its_gradients_do() -> None:
     records = phases_at(None)
-    for row in records.rows:
-        row["loss.unweighted"] = row["step"] ** -4.0
+    records.rows = [{**row, "loss.unweighted": row["step"] ** -4.0} for row in records.rows]
     (found,) = concluded(PhasesOfLearning(), records)
     assert "does not wait for gradients to agree" in found.finding
     assert not found.advice
@@ -224,7 +223,7 @@ def test_the_floor_of_single_precision_is_told(
     (found,) = of_run(make_config, {"name": "rounding", "every": 10}, **tables)
     assert found.advice == '[run] precision = "float64"'
     records = Records(tmp_path / "run" / "metrics.jsonl")
-    records.rows[:] = [row for row in records.rows if row["step"] <= 40]  # before the floor
+    records.rows = [row for row in records.rows if row["step"] <= 40]  # before the floor
     assert concluded(Rounding(), records) == []
 
 

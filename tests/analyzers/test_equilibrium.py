@@ -40,9 +40,9 @@ def stepped(gradients: Array, lr: float = 0.1, **options: Any) -> torch.optim.Op
 
 
 def view_of(optimizer: torch.optim.Optimizer, step: int, *earlier: dict[str, Any]) -> Any:
-    return SimpleNamespace(
-        optimizer=optimizer, step=step, records=SimpleNamespace(rows=list(earlier))
-    )
+    records = Records(Path("nowhere"))
+    records.rows = earlier
+    return SimpleNamespace(optimizer=optimizer, step=step, records=records)
 
 
 # --- measures

@@ -78,7 +78,9 @@ def test_its_own_tests_pass(name: str, installed_environment: Any, packages: Pat
     assert done.returncode == 0, done.stdout
 
 
-@EACH
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == NAMES[0] else pytest.mark.slow) for n in NAMES]
+)
 def test_its_run_records_what_its_page_speaks_of(name: str, pinn: Any, packages: Path) -> None:
     """Shortened to seconds."""
     stages = range(len(configuration(name)["optimizers"]))

@@ -20,7 +20,7 @@ from pinn.core import ConfigError, Optimizer, PinnError
 from pinn.core.options import key_of, options, structure, unstructure
 from pinn.engine import Config, load_config, open_run, parse_config, train, write_report
 from pinn.engine.cli import commands
-from pinn.engine.training.checkpoint import newest_whole
+from pinn.engine.training.checkpoint import OF_RUN, newest_first, read
 from pinn.engine.training.state import load_optimizer
 from pinn.plugins.optimizers.adam import Adam
 from pinn.plugins.optimizers.imported import known_options
@@ -76,9 +76,8 @@ class HandWritten(Optimizer):
 def end_of(config: Config, folder: Path) -> dict[str, Any]:
     """All that the last checkpoint of a run holds, but for what it took."""
     assert train(config.in_directory(folder)).complete
-    saved, _ = newest_whole(folder / "checkpoints")
-    assert saved is not None
-    return {name: value for name, value in saved.items() if name != TIMED}
+    saved = read(newest_first(folder / "checkpoints")[0])
+    return {name: value for name, value in saved.items() if name not in (TIMED, OF_RUN)}
 
 
 def test_it_trains_bitwise_as_a_part_that_is_written_by_hand(

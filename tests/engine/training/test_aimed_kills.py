@@ -80,7 +80,7 @@ def config(make_config: Callable[..., Config]) -> Config:
     )
 
 
-@pytest.mark.parametrize("apart", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("apart", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_that_was_killed_anywhere_ends_the_same(
     apart: int,
     config: Config,

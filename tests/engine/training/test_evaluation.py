@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,11 @@ def line(low: float, high: float, count: int = 3) -> np.ndarray:
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(
-    coordinates: dict[str, np.ndarray], shape: tuple[int, ...], name: str, message: str
+    coordinates: dict[str, np.ndarray],
+    shape: tuple[int, ...],
+    name: str,
+    message: str,
+    tmp_path: Path,
 ) -> None:
     @frozen
     class Odd(Problem):
@@ -129,7 +134,11 @@ def test_a_reference_that_does_not_fit_is_refused(
 
     with offered(Odd):
         config = parse_config(
-            {"problem": {"name": "odd"}, "optimizers": [{"name": "adam", "steps": 1}]}
+            {
+                "run": {"directory": str(tmp_path)},
+                "problem": {"name": "odd"},
+                "optimizers": [{"name": "adam", "steps": 1}],
+            }
         )
         for attempt in (check, train):
             with pytest.raises(PinnError, match=rf"the reference of problem 'odd'.* {message}"):

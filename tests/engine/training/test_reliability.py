@@ -213,6 +213,7 @@ if left:
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_saving(
     tmp_path: Path, as_if_nothing_was: Callable[[Path], None]
 ) -> None:
