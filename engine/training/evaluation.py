@@ -87,10 +87,10 @@ class Evaluator:
                 return (
                     f"has {name} from {axis[0]:g} to {axis[-1]:g}, outside of {low:g} to {high:g}"
                 )
+        if not {*reference.fields} & {*self._law.names}:
+            return f"has {one_of(reference.fields)}; expected one of {one_of(self._law.names)}"
         shape = tuple(len(axis) for axis in axes.values())
         for name, values in reference.fields.items():
-            if name not in self._law.names:
-                return f"has {name!r}, which is none of {one_of(self._law.names)}"
             if np.shape(values) != shape:
                 return f"has {name} of shape {np.shape(values)}; its coordinates make {shape}"
         return None

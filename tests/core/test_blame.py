@@ -419,14 +419,15 @@ def test_the_validators_of_attrs_are_legible(tmp_path: Path) -> None:
     assert "Attribute(" not in message
 
 
-def test_results_that_a_part_spoils_are_written_by_the_next_call(
+def test_a_reference_that_a_part_spoils_is_told_before_the_first_step(
     frail: Any, tmp_path: Path
 ) -> None:
     frail.failing["solution"] = 1
     with pytest.raises(
-        TrainingError, match=r"problem 'frail-heat' of pinn-frail 1\.2 fails after 12"
+        PinnError, match=r"problem 'frail-heat' of pinn-frail 1\.2 fails at pinn_frai"
     ):
         train(config(tmp_path / "run"))
+    assert not (tmp_path / "run" / "checkpoints").exists()
     frail.failing.clear()
     assert train(config(tmp_path / "run")).complete
 

@@ -108,7 +108,7 @@ def line(low: float, high: float, count: int = 3) -> np.ndarray:
         ),
         ({"x": line(0, 1), "t": line(0, 2, 4)}, (4, 3), "u", r"shape \(4, 3\); .* make \(3, 4\)"),
         ({"x": line(0, 1), "t": line(0, 2)}, (9,), "u", r"has u of shape \(9,\)"),
-        ({"x": line(0, 1), "t": line(0, 2)}, (3, 3), "w", "has 'w', which is none of u"),
+        ({"x": line(0, 1), "t": line(0, 2)}, (3, 3), "w", "has w; expected one of u"),
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(
