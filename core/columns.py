@@ -6,7 +6,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ class Column:
     """The values of one quantity, and the places of the records that have one."""
 
     def __init__(self) -> None:
-        self._places = array("q")
+        self._places: range | array[int] = range(0)
+        """Of nearly all quantities a range: they are in every record from their first on."""
         self._values: Any = []
 
     def __len__(self) -> int:
@@ -30,12 +31,29 @@ class Column:
 
     @property
     def places(self) -> np.ndarray:
-        return np.array(self._places)
+        return np.array(self._places, dtype=np.int64)
+
+    def of_rows(self, values: np.ndarray) -> np.ndarray:
+        """Those of a value a record that belong to the records of this column; a view if it can be."""
+        if isinstance(self._places, range):
+            return values[self._places.start : self._places.stop]
+        return values[self.places]
+
+    def _place(self, places: Sequence[int]) -> None:
+        """Add places that rise."""
+        first, last = places[0], places[-1] + 1
+        joined = not self._places or self._places[-1] == first - 1
+        if isinstance(self._places, range) and joined and last - first == len(places):
+            self._places = range(self._places[0] if self._places else first, last)
+            return
+        if isinstance(self._places, range):
+            self._places = array("q", self._places)
+        self._places.extend(places)
 
     def put(self, place: int, value: Any) -> None:
         """The value of a record behind all that have one, or of the last of them."""
         if self._places and self._places[-1] == place:
-            self._places.pop()
+            self._places = self._places[:-1]
             self._values.pop()
         kind = KINDS.get(type(value), "")
         if not self._places and kind:
@@ -46,7 +64,7 @@ class Column:
             value = math.nan if value is None else value
         elif isinstance(value, list):
             value = _as_array(value)
-        self._places.append(place)
+        self._place([place])
         self._values.append(value)
 
     def extend(self, places: list[int], values: list[Any]) -> None:
@@ -57,7 +75,7 @@ class Column:
             self._values = array(*kinds)
         if isinstance(self._values, array) and kinds == {self._values.typecode}:
             known = [math.nan if v is None else v for v in values] if len(types) > 1 else values
-            self._places.extend(places)
+            self._place(places)
             self._values.extend(known if types != {type(None)} else [math.nan] * len(values))
             return
         for place, value in zip(places, values, strict=True):
@@ -103,13 +121,15 @@ class Rows(Sequence[Record]):
 
     def _extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
         found: dict[str, tuple[list[int], list[Any]]] = {}
-        for place, row in enumerate(rows, len(self)):
-            for name, value in row.items():
-                if name not in found:
-                    found[name] = ([], [])
-                places, values = found[name]
-                places.append(place)
-                values.append(value)
+        place = len(self)
+        for names, alike in groupby(rows, key=tuple):
+            table = [row.values() for row in alike]
+            here = range(place, place + len(table))
+            for name, column in zip(names, zip(*table, strict=True), strict=True):
+                places, values = found.setdefault(name, ([], []))
+                places.extend(here)
+                values.extend(column)
+            place = here.stop
         self._steps.extend(found.pop("step")[1])
         for name, (places, values) in found.items():
             self.columns.setdefault(name, Column()).extend(places, values)

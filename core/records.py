@@ -119,7 +119,9 @@ class Records:
 
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """{quantity: (steps, values)}; null becomes NaN."""
-        return {name: self.series(name) for name in self.names}
+        steps = self._rows.steps  # once: most quantities are measured at all of them
+        columns = self._rows.columns
+        return {n: (columns[n].of_rows(steps), columns[n].values()) for n in self.names}
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The steps at which `name` was measured, and its values.
@@ -131,7 +133,7 @@ class Records:
         if name not in self:
             return np.empty(0, np.int64), np.empty(0)
         column = self._rows.columns[name]
-        return self._rows.steps[column.places], column.values()
+        return column.of_rows(self._rows.steps), column.values()
 
     def frame(self) -> pandas.DataFrame:
         """One row a recorded step (the index), one column a quantity, in the order of first records.

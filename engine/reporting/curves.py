@@ -26,6 +26,8 @@ LABEL_ROWS = 3
 MARKED = 25  # measurements that are marked one by one
 MEDIANS = 200
 WINDOW = 1.2
+NAMED = 20
+"""Lines that have names, at most: of more one would not find one's own."""
 
 
 @frozen(eq=False)
@@ -83,7 +85,7 @@ def draw_curves(
     )
     _vertical(axis, curves, found)
     rows = _over_steps(axis, first, last, spans)
-    rows += _legend(figure, handles) if len(found) > 1 else 0
+    rows += _legend(figure, handles) if 1 < len(found) <= NAMED else 0
     figure.set_figheight(HEIGHT + ROW * rows)
 
 
