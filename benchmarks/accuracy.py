@@ -65,7 +65,7 @@ class Clock(Reporter):
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([round(wall, 2), round(cpu, 2), step, error]) + "\n")
         if wall > self.limit:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)  # SIGINT may be ignored, as behind `&` of a shell
 
 
 def read(file: Path) -> Curve:
