@@ -27,7 +27,6 @@ from pinn.engine.configuration.config import (
     Stage,
 )
 from pinn.engine.configuration.overrides import override
-from pinn.engine.configuration.stored import Environment, read_json
 from pinn.engine.configuration.until import Until, parse_until
 
 SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
@@ -64,14 +63,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def _is_of_a_run(path: Path) -> bool:
-    """Whether a run wrote this file into its directory."""
-    folder = path.parent
-    if path.name != "pinn.toml" or not (folder / "checkpoints").is_dir():
-        return False
-    try:
-        return bool(read_json(folder / "environment.json", folder, Environment))
-    except PinnError:  # something else happens to be called so
-        return False
+    """Whether a run wrote this file into its directory, and not something else happens to lie there."""
+    beside = path.parent / "environment.json", path.parent / "checkpoints"
+    return path.name == "pinn.toml" and beside[0].exists() and beside[1].is_dir()
 
 
 def parse_toml(content: bytes, source: Path) -> dict[str, Any]:
