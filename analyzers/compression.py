@@ -261,7 +261,7 @@ def per_layer(
     if not last:
         return
     chosen = choose(last, key=last.__getitem__)
-    least = min(float(np.nanmin(records.series(name)[1])) for name in shown)
+    least = float(np.nanmin(np.concatenate([records.series(name)[1] for name in shown])))
     most = records.last(bound)
     place = f"Layer {chosen[6:]} of {len(shown)}" if chosen.startswith("layer ") else chosen
     yield Curves(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, fields, frozen
+from attrs import asdict, evolve, field, frozen
+from attrs.filters import exclude
 
 from pinn.analyzers.homogeneity import FOLLOWED
 from pinn.analyzers.phases_detection import Phases, find_phases
@@ -46,7 +47,7 @@ class Trace:
     left_out: Sequence[str] = field(default=(), kw_only=True)
 
     def phases(self) -> Phases:
-        return find_phases(*(getattr(self, each.name) for each in fields(Trace)[:-1]))
+        return find_phases(**asdict(self, recurse=False, filter=exclude("left_out")))
 
 
 def read_trace(path: Path) -> Trace:

@@ -77,12 +77,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_keys(keys: Collection[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(key, what to say of it) of keys that nobody knows; of very many the last says how many."""
+    """(key, which one may be meant) of keys that nobody knows; of very many the last says how many."""
     known = list(known)
     for key in sorted(keys)[:FAULTS]:
-        yield key, f"unknown key{nearest(key, known)}"
+        yield key, nearest(key, known)
     if len(keys) > FAULTS:
-        yield "…", f"{len(keys) - FAULTS:,} unknown keys more"
+        yield "…", f" and {len(keys) - FAULTS:,} more"
 
 
 def printable(text: str, most: int = LONGEST) -> str:

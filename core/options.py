@@ -120,8 +120,8 @@ def structure(table: Mapping[str, Any], cls: type[T]) -> T:
     attrs.resolve_types(cls)  # type: ignore[type-var]
     fields = {key_of(field): field for field in options(cls)}
     faults: list[tuple[str, Exception]] = [
-        (key, PinnError(f"{text}; known are {one_of(fields)}"))
-        for key, text in unknown_keys(table.keys() - fields.keys(), fields)
+        (key, PinnError(f"unknown key{near}; known are {one_of(fields)}"))
+        for key, near in unknown_keys(table.keys() - fields.keys(), fields)
     ]
     values: dict[str, Any] = {}
     for name, field in fields.items():

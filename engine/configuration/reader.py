@@ -209,12 +209,11 @@ class _Reader:
             raise ConfigError(self.source, self.faults)
 
     def check_sections(self) -> None:
-        for key, text in unknown_keys(self.table.keys() - set(SECTIONS), SECTIONS):
-            what = f"[{key}]: {text.replace('key', 'section', 1)}"
+        for key, near in unknown_keys(self.table.keys() - set(SECTIONS), SECTIONS):
+            what = f"[{key}]: unknown section"
             if not isinstance(self.table.get(key, {}), dict | list):
-                near = text.removeprefix("unknown key")
-                what = f"{key}: unknown section, or a key that stands above its [section]{near}"
-            self.faults.append(f"{what}; known are {one_of(SECTIONS)}")
+                what = f"{key}: unknown section, or a key that stands above its [section]"
+            self.faults.append(f"{what}{near}; known are {one_of(SECTIONS)}")
 
     def condition_samplers(
         self, points: PointsOptions | None
@@ -284,8 +283,10 @@ class _Reader:
         own = {key_of(field) for field in fields(cls)}
         shared = {key_of(field) for field in options(kind.options)} if kind.options else set()
         known_keys = {kind.key} | own | shared
-        for unknown, text in unknown_keys(table.keys() - known_keys, known_keys):
-            self.faults.append(f"{where} {unknown}: {text}; {name} knows {one_of(known_keys)}")
+        for unknown, near in unknown_keys(table.keys() - known_keys, known_keys):
+            self.faults.append(
+                f"{where} {unknown}: unknown key{near}; {name} knows {one_of(known_keys)}"
+            )
         part = self.options(where, _only(table, own - shared - {kind.key}), cls)
         if kind.options is None:
             return part, None

@@ -58,22 +58,18 @@ def draw_report(
     """Write `report.html`, and its figures as PDF and PNG in `figures/`."""
     left_out = [f"{directory.metrics}: {text}" for text in records.damage]
 
-    def readable(read: Callable[[], T], otherwise: T) -> T:
+    def readable(read: Callable[[], T]) -> T | None:
         try:
             return read()
         except PinnError as error:
             left_out.append(str(error))
-            return otherwise
+            return None
 
-    nothing: dict[str, Any] = {}
-    summary = readable(directory.read_summary, nothing)
-    environment = readable(directory.read_environment, nothing)
-    arrays = readable(directory.read_predictions, None)
+    summary = readable(directory.read_summary) or {}
+    environment = readable(directory.read_environment) or {}
+    arrays = readable(directory.read_predictions)
     about = subject(config, summary.get("parameters"), environment.get("device"))
-    no_plots: list[Plot] = []
-    solution = readable(
-        lambda: _solution(arrays, about.coordinates, directory.predictions), no_plots
-    )
+    solution = readable(lambda: _solution(arrays, about.coordinates, directory.predictions)) or []
     for text in left_out:
         if tell is not None:
             tell(f"left out: {text}")

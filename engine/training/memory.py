@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from pinn.core.errors import PinnError
+from pinn.core.options import unstructure
 from pinn.core.parts import Network
 from pinn.core.problem import Problem
 from pinn.core.randomness import torch_generator
@@ -20,6 +21,8 @@ LIMITS = (
     ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),
 )
 """Of control groups, version 2 and 1: the limit, and what is used that no cache gives back."""
+SMALL = 256
+"""A network as wide and as deep as this has 17 million parameters."""
 COPIES = 4
 """Of the parameters: themselves, their gradient, and two moments as of Adam."""
 
@@ -41,7 +44,9 @@ def check_memory(config: Config) -> None:
         counts[f"[points] conditions ({name})"] = _points_of(config, name)
     for where, count in counts.items():
         _refuse_if_more(where, f"{count:,} points", count * columns * number, free)
-    parameters = count_parameters(config.network, problem)
+    parameters = (
+        count_parameters(config.network, problem) if _may_be_large(config.network) else None
+    )
     if parameters is not None:
         needed = parameters * COPIES * number
         what = f"{parameters:,.0f} parameters, their gradient and two moments"
@@ -53,6 +58,11 @@ def _points_of(config: Config, condition: str) -> int:
         return config.points.of_condition(condition)[1]
     except (KeyError, TypeError):  # measurements bring their own
         return 0
+
+
+def _may_be_large(network: Network) -> bool:
+    """Whether an option says so: to count without making any loads much of torch, for two seconds."""
+    return any(isinstance(value, int) and value > SMALL for value in unstructure(network).values())
 
 
 def _refuse_if_more(where: str, what: str, needed: float, free: int) -> None:

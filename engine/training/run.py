@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from pinn.core.domain import PointSet
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Optimizer
 from pinn.core.records import Records
-from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.watched import Watched
 from pinn.engine.training.build import build, device_name
@@ -85,7 +85,7 @@ def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     module, objective, evaluator = prepare(config)
     with blaming():
         _check_reference(config, evaluator)
-        for points in _drawn(config, next(module.parameters())):
+        for points in _drawn(config, config.stages, next(module.parameters())):
             initial_weights(config.weighting, len(objective.equations.names), points.interior)
     directory = RunDirectory(config.directory)
     directory.check_usable()
@@ -100,9 +100,9 @@ def _check_reference(config: Config, evaluator: Evaluator) -> None:
         evaluator.check_reference()
 
 
-def _drawn(config: Config, like: torch.Tensor) -> Iterator[PointSet]:
-    """The points of every stage that has a number of its own."""
-    for options in {stage.points.interior: stage.points for stage in config.stages}.values():
+def _drawn(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
+    """The points of these stages, once for each number of them."""
+    for options in {stage.points.interior: stage.points for stage in stages}.values():
         of_stage = evolve(config.points, options=options)
         yield draw_points(config.problem, of_stage, config.run.seed, like)
 
@@ -192,7 +192,9 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         state = initial_state(config, module, len(objective.equations.names))
         for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
             build_optimizer(stage.optimizer, module)
-        list(_drawn(config, state.points.interior))
+        count = config.stages[0].points.interior
+        others = [stage for stage in config.stages if stage.points.interior != count]
+        list(_drawn(config, others, state.points.interior))
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
     directory.check_same(config)
