@@ -21,7 +21,14 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from pinn.core.files import cannot_write, write_atomically
-from pinn.engine.reporting.theme import WIDTH, inline, shown, stylesheet, theme
+from pinn.engine.reporting.theme import (
+    WIDTH,
+    inline,
+    shown,
+    stylesheet,
+    theme,
+    write_powers_as_text,
+)
 from pinn.engine.reporting.thinning import thin
 
 DPI = 300
@@ -98,6 +105,7 @@ def picture(title: str, height: float, draw: Callable[[Figure], None]) -> Pictur
         figure.set_figwidth(WIDTH)
         for line in figure.findobj(Line2D):
             thin(line)
+        write_powers_as_text(figure)
         for mesh in figure.findobj(QuadMesh):
             mesh.set_rasterized(True)
         figure.draw_without_rendering()

@@ -17,7 +17,8 @@ import matplotlib.style
 import numpy as np
 from cycler import cycler
 from matplotlib.colors import to_hex
-from matplotlib.ticker import MaxNLocator
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from pinn.core.plots import SEQUENTIAL
 
@@ -140,6 +141,22 @@ def number(value: float, digits: int = 3) -> str:
 
 def power_of_ten(exponent: int) -> str:
     return f"10{str(exponent).translate(SUPERSCRIPTS)}"
+
+
+class Powers(LogFormatter):
+    """Labels of a logarithmic axis where matplotlib sets them, but as text: its own are formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return number(x) if super().__call__(x, pos) else ""
+
+
+def write_powers_as_text(figure: Figure) -> None:
+    """Of the logarithmic axes whose labels nobody has chosen."""
+    for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_formatter(), LogFormatter):
+            axis.set_major_formatter(Powers())
+        if isinstance(axis.get_minor_formatter(), LogFormatter):
+            axis.set_minor_formatter(Powers())
 
 
 def _short(text: str) -> str:

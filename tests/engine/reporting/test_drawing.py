@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from pinn.core.plots import Curves, Span, ordered_colour
@@ -33,6 +34,7 @@ from pinn.engine.reporting.theme import (
     stylesheet,
     theme,
     tick_labels,
+    write_powers_as_text,
 )
 
 pytestmark = pytest.mark.draws
@@ -323,3 +325,23 @@ def test_the_saved_arrays_give_every_observable() -> None:
     assert [d.name for d in solution_drawings(found)] == [
         "solution", "solution-speed", "solution-my_error",
     ]  # fmt: skip
+
+
+def test_no_label_is_a_formula() -> None:
+    """Not even those of axes that a drawing leaves to matplotlib."""
+    seen: list[str] = []
+
+    def draw(figure: Figure) -> None:
+        for axis, ends in zip(figure.subplots(2, 1), ([1e-9, 1e5], [2.0, 7.0]), strict=True):
+            axis.loglog(ends, ends)
+
+    drawn = picture("powers", 2.0, draw)
+    with theme():
+        figure = Figure()
+        draw(figure)
+        write_powers_as_text(figure)
+        figure.draw_without_rendering()
+        seen += [text.get_text() for text in figure.findobj(Text)]
+    assert "10⁻⁹" in seen
+    assert not [text for text in seen if "$" in text]
+    assert "mathdefault" not in drawn.svg
