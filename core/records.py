@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import orjson
 
 from pinn.core.columns import Record, Rows, cell
 from pinn.core.errors import PinnError
@@ -188,7 +189,7 @@ def read_rows(lines: Iterable[bytes], damage: list[str]) -> Iterator[Record]:
 
 
 def _record(line: bytes, newest: int) -> Record:
-    row = json.loads(line.decode("utf-8"), parse_constant=_refused)
+    row = _parsed(line)
     if not isinstance(row, dict):
         raise ValueError(f"expected {{…}}, found {type(row).__name__}")
     step = row.get("step")
@@ -203,6 +204,13 @@ def _record(line: bytes, newest: int) -> Record:
                 f"{name[:30]} is neither a finite number, null, text, nor a list of these"
             )
     return row
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:  # its words are of bytes; it also refuses some that are sound
+        return json.loads(line.decode("utf-8"), parse_constant=_refused)
 
 
 def _refused(word: str) -> NoReturn:

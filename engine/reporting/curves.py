@@ -27,7 +27,7 @@ MARKED = 25  # measurements that are marked one by one
 MEDIANS = 200
 WINDOW = 1.2
 NAMED = 20
-"""Lines that have names, at most: of more one would not find one's own."""
+"""Lines that have names and marks, at most: of more one would not find one's own."""
 
 
 @frozen(eq=False)
@@ -78,7 +78,7 @@ def draw_curves(
         style = styles[one.place % len(styles)]
         if curves.ordered:
             style = {"color": ordered_colour(one.place, len(curves.quantities)), "linestyle": "-"}
-        handles.append(_draw_line(axis, one, curves.noisy, style))
+        handles.append(_draw_line(axis, one, curves.noisy, style, named=len(found) <= NAMED))
     first, last = steps or (
         min(one.steps[0] for one in found),
         max(one.steps[-1] for one in found),
@@ -114,22 +114,22 @@ def _over_steps(
     return _shade(axis, spans, labelled)
 
 
-def _draw_line(axis: Axes, one: Line, noisy: bool, style: dict[str, Any]) -> Line2D:
+def _draw_line(axis: Axes, one: Line, noisy: bool, style: dict[str, Any], named: bool) -> Line2D:
     steps, values = one.steps, one.values
     if noisy:
         axis.plot(steps, values, ".", color=style["color"], alpha=0.4, ms=3.5, mew=0)
         steps, values = running_median(steps, values)
     (handle,) = axis.plot(steps, values, marker=".", label=one.label, **style)
-    handle.set_markevery(np.flatnonzero(_marked(values)).tolist())
+    handle.set_markevery(np.flatnonzero(_marked(values, MARKED if named else 0)).tolist())
     return handle
 
 
-def _marked(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Measurements that no line would show, or all if they are few."""
+def _marked(values: NDArray[Any], few: int) -> NDArray[np.bool_]:
+    """Measurements that no line would show, or all if there are only so few."""
     good = np.isfinite(values)
     padded = np.concatenate([[False], good, [False]])
     alone = good & ~padded[:-2] & ~padded[2:]
-    return good if good.sum() <= MARKED else alone
+    return good if good.sum() <= few else alone
 
 
 def running_median(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
