@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from pinn.core import Box, Records, View
+    from pinn.core import Records, Shape, View
 
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
 BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
@@ -91,9 +91,9 @@ def layer_measures(
     return dict(zip(names, found, strict=True))
 
 
-def uniform_points(count: int, domain: Box) -> Array:
+def uniform_points(count: int, domain: Shape) -> Array:
     """Points of the domain, (count, dimension), always the same ones."""
-    return np.random.default_rng(0).uniform(domain.lower, domain.upper, (count, domain.dimension))
+    return domain.uniform(count, np.random.default_rng(0))
 
 
 @frozen

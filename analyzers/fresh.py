@@ -108,13 +108,10 @@ class Fresh(Analyzer):
 
     def _at_fresh_points(self, view: View) -> Tensor:
         """(equations, `points`)"""
-        domain = view.problem.domain
-        lower, upper = (
-            torch.tensor(ends, dtype=torch.float64) for ends in (domain.lower, domain.upper)
-        )
-        stream = view.generator(self.name)
-        unit = torch.rand(self.points, len(lower), generator=stream, dtype=torch.float64)
-        points = (lower + (upper - lower) * unit).to(view.points.interior)
+        seed = torch.randint(2**62, (), generator=view.generator(self.name))
+        stream = np.random.default_rng(int(seed))
+        drawn = view.problem.domain.uniform(self.points, stream)
+        points = torch.as_tensor(drawn).to(view.points.interior)
         # A loop that is watched knows the residuals at the module's own parameters only.
         own = tuple(view.module.get_parameter(name) for name in view.parameters)
         with torch.no_grad():

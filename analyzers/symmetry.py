@@ -14,7 +14,7 @@ from pinn.analyzers.recent import lately
 from pinn.core import Analyzer, Conclusion, Curves
 
 if TYPE_CHECKING:
-    from pinn.core import Box, Plot, Records, Reference, View
+    from pinn.core import Plot, Records, Reference, Shape, View
 
 Array = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ class Symmetry(Analyzer):
 
 
 def _reflections(
-    grid: Reference, domain: Box
+    grid: Reference, domain: Shape
 ) -> dict[str, tuple[tuple[int, ...], tuple[slice, ...]]]:
     """{coordinate or "all": the axes to reverse, the part of the grid to take}."""
     everything = [slice(None)] * len(grid.coordinates)

@@ -1,7 +1,7 @@
 """What a plugin may import, and how plugins are found."""
 
 from pinn.core.discovery import offered as offered
-from pinn.core.domain import Box as Box, Points as Points
+from pinn.core.domain import Box as Box, Points as Points, Shape as Shape
 from pinn.core.errors import (
     ConfigError as ConfigError,
     PinnError as PinnError,
@@ -42,4 +42,10 @@ from pinn.core.problem import (
     Unknown as Unknown,
 )
 from pinn.core.records import Records as Records
+from pinn.core.shapes import (
+    Ball as Ball,
+    Cloud as Cloud,
+    Mesh as Mesh,
+    Polygon as Polygon,
+)
 from pinn.core.view import BatchGradients as BatchGradients, View as View

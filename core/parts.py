@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from attrs import frozen
 
-from pinn.core.domain import Box, Points
+from pinn.core.domain import Box, Points, Shape
 from pinn.core.plots import Conclusion, Plot, Span
 
 if TYPE_CHECKING:
@@ -45,17 +45,24 @@ class Sampler(ABC):
 
     @abstractmethod
     def draw(self, domain: Box, count: int, generator: np.random.Generator) -> Points:
-        """`count` points of the domain, (count, domain.dimension)."""
+        """`count` points of a box, (count, domain.dimension).
+
+        Of a shape that is the box around it, of which the points inside are kept; of a boundary, the
+        parameters of its pieces, (0, 1) each.
+        """
 
     def redraw(
         self,
-        domain: Box,
+        domain: Shape,
         points: Points,
         residuals: Callable[[Points], Points],
         generator: np.random.Generator,
     ) -> Points:
-        """Other points, as many, in place of `points`; `residuals(points)` are (equations, points)."""
-        return self.draw(domain, len(points), generator)
+        """Other points, as many, in place of `points`; `residuals(points)` are (equations, points).
+
+        Those outside of a shape are replaced by others.
+        """
+        return self.draw(domain.box, len(points), generator)
 
 
 class Weighting(ABC):

@@ -340,11 +340,14 @@ class _Reader:
                     condition.table(problem.domain)
                     measured.append(condition.name)
                     continue
+                if condition.at is not None:
+                    condition.given(problem.domain)
+                    measured.append(condition.name)
+                    continue
                 if not condition.on:
                     raise PinnError(f"condition {condition.name!r} is on no face")
                 found[condition.name] = condition
-                for face in condition.on:
-                    problem.domain.face(face)
+                problem.domain.faces(condition.on)
         except PinnError as error:
             self.faults.append(f"{where}: {error}{suffix(Whence(problem, error))}")
             return None

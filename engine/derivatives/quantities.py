@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from attrs import frozen
 from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
@@ -28,6 +29,38 @@ OPERATORS = {
 Resolve = Callable[[Forms], Tensor]
 
 
+@frozen
+class Rule:
+    """A quadrature rule at each of n points.
+
+    Attributes:
+        points: of all nodes, (n * nodes, dimension), the nodes of each point after each other.
+        weights: (n, nodes).
+        normals: at the nodes, (n * nodes, dimension), on boundaries.
+    """
+
+    points: Tensor
+    weights: Tensor
+    normals: Tensor | None = None
+
+
+@frozen(eq=False)
+class Places:
+    """Where quantities are, and how to find them elsewhere.
+
+    Attributes:
+        points: (n, dimension).
+        elsewhere: the quantities at other points, and the normals there.
+        quadrature: (over, nodes, points, low, high) → a rule.
+        normals: the outward unit normals, (n, dimension), asked for when they are needed.
+    """
+
+    points: Tensor
+    elsewhere: Callable[[Tensor, Tensor | None], Quantities]
+    quadrature: Callable[..., Rule]
+    normals: Callable[[], Tensor] | None = None
+
+
 class Quantities:
     """Coordinates and fields by name, `q.x`, `q.u`; derivatives, `q.u_xx`, where they are known.
 
@@ -36,6 +69,7 @@ class Quantities:
         fields: by name.
         resolve: the value of a linear combination of derivatives; None where only fields are known.
         unknowns: numbers that training finds, by name.
+        places: the points, and how to find quantities at others; None where that is not possible.
     """
 
     def __init__(
@@ -44,11 +78,13 @@ class Quantities:
         fields: Mapping[str, Any] | Sequence[str],
         resolve: Resolve | None = None,
         unknowns: Mapping[str, Tensor] | None = None,
+        places: Places | None = None,
     ) -> None:
         self._coordinates = coordinates
         self._fields = fields
         self._resolve = resolve
         self._unknowns = unknowns or {}
+        self._places = places
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -63,6 +99,8 @@ class Quantities:
             letters = name.removeprefix(f"{field}_")
             if letters not in (name, "") and all(letter in self._coordinates for letter in letters):
                 return self.d(field, *letters)
+        if name.startswith("n_") and name[2:] in self._coordinates:
+            return self.normal(name[2:])
         known = [*self._coordinates, *self._fields, *self._unknowns]
         example = "_".join([*self._fields][:1] + [*self._coordinates][:1])
         raise PinnError(
@@ -86,6 +124,75 @@ class Quantities:
             return self._fields[field]
         index = tuple(coordinates.count(name) for name in self._coordinates)
         return Combination({field: {index: 1.0}}, None, self._resolve)
+
+    def normal(self, coordinate: str) -> Tensor:
+        """A component of the outward unit normal, on boundaries: `q.normal("x")`, or `q.n_x`."""
+        if self._places is None or self._places.normals is None:
+            raise PinnError(
+                "a normal is known on faces and boundaries alone: in a condition that is on one, or "
+                'at points that come with normals, at={…, "n_x": …}'
+            )
+        if coordinate not in self._coordinates:
+            raise PinnError(
+                f"there is no coordinate {coordinate!r}{nearest(coordinate, self._coordinates)}; "
+                f"there are {one_of(self._coordinates)}"
+            )
+        return self._places.normals()[:, [*self._coordinates].index(coordinate)]
+
+    def d_n(self, field: str) -> Any:
+        """The slope along the outward unit normal, n · ∇u: `q.d_n("u")`."""
+        slopes = [self.normal(name) * self.d(field, name) for name in self._coordinates]
+        return sum(slopes[1:], slopes[0])
+
+    def at(self, **coordinates: Any) -> Quantities:
+        """The same quantities where some coordinates have other values: `q.u - q.at(x=1).u`.
+
+        Args:
+            coordinates: numbers, or tensors (n,): `q.at(t=q.t - delay)`.
+        """
+        places = self._elsewhere()
+        columns = dict(zip(self._coordinates, places.points.T, strict=True))
+        for name, value in coordinates.items():
+            if name not in columns:
+                raise PinnError(
+                    f"q.at: there is no coordinate {name!r}{nearest(name, columns)}; "
+                    f"there are {one_of(columns)}"
+                )
+            columns[name] = torch.zeros_like(columns[name]) + _plain(value)
+        return places.elsewhere(torch.stack([*columns.values()], 1), None)
+
+    def integral(
+        self,
+        what: str | Callable[[Quantities], Any],
+        over: str,
+        low: Any = None,
+        high: Any = None,
+        nodes: int = 32,
+    ) -> Tensor:
+        """∫ what d(over) at each point, by Gauss-Legendre quadrature, (n,).
+
+        The points of the quadrature belong to the integral, and have nothing to do with collocation
+        points: `q.integral("u", over="x")`, `q.integral(lambda q: q.u * q.x, over="x", high=q.x)`,
+        `q.integral(lambda q: q.d_n("T"), over="hole")`.
+
+        Args:
+            what: a field or derivative by its name, or a function of the quantities at the nodes.
+            over: a coordinate, from `low` to `high`, by default the ends of the domain; or a part of
+                a shape's boundary, by length or area, at the point's own other coordinates.
+            nodes: of each interval, or piece of the boundary, in each direction.
+        """
+        places = self._elsewhere()
+        rule = places.quadrature(over, nodes, places.points, low, high)
+        function = what if callable(what) else lambda q: getattr(q, what)
+        found = _plain(function(places.elsewhere(rule.points, rule.normals)))
+        if not isinstance(found, Tensor) or found.shape != (len(rule.points),):
+            raise PinnError("what is integrated must be one number at each point, a tensor (n,)")
+        return (found.reshape(rule.weights.shape) * rule.weights).sum(1)
+
+    def _elsewhere(self) -> Places:
+        if self._places is None:
+            raise PinnError("q.at and q.integral need a network: here, its fields are known alone")
+        return self._places
 
 
 class Combination(Operators):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,10 +11,11 @@ from attrs import frozen
 from torch import Tensor
 
 from pinn.core.errors import PartError, PinnError, Whence, one_of
-from pinn.core.problem import Problem
+from pinn.core.problem import Condition, Measurements, Problem
 from pinn.core.tracebacks import one_line
 from pinn.engine.derivatives.jets import Functional, Jets, jets
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.quadrature import quadrature
+from pinn.engine.derivatives.quantities import Forms, Places, Quantities, named_tensors
 from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values
 
@@ -39,17 +41,28 @@ class Residuals:
     jets: Jets
     names: tuple[str, ...]
     single: str | None = None
+    normals: bool = False
+    """Whether the law asks for the outward normal: points have it as further columns then."""
 
     def __call__(
         self, network: NetworkCall, points: Tensor, unknowns: Unknowns | None = None
     ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
-        Further columns of the points are measured values, one a residual, and are subtracted.
+        Further columns of the points are the outward normals, where the law asks for them, and
+        measured values, one a residual, which are subtracted.
         """
-        places, measured = points.tensor_split([self.problem.domain.dimension], 1)
-        found = self.of(quantities(self.problem, network, places, self.jets, unknowns), len(points))
+        places, normals, measured = self.split(points)
+        q = quantities(self.problem, network, places, self.jets, unknowns, normals)
+        found = self.of(q, len(points))
         return found - measured.T if measured.shape[1] else found
+
+    def split(self, points: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Places (n, dimension), the normals there, and measured values."""
+        dimension = self.problem.domain.dimension
+        ends = [dimension, dimension * (2 if self.normals else 1)]
+        places, normals, measured = points.tensor_split(ends, 1)
+        return places, normals if self.normals else None, measured
 
     def of(self, q: Quantities, count: int) -> Tensor:
         """Residuals (len(names), count) of the quantities at so many points."""
@@ -73,22 +86,40 @@ def residuals(
     requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
     generator = torch.Generator().manual_seed(0)
 
-    def numbers() -> Tensor:
-        return torch.rand(PROBE_POINTS, generator=generator, dtype=dtype) + 0.5
+    asked_for_normals = []
 
-    def record(forms: Forms) -> Tensor:
-        requests.extend(form for form in forms.values() if any(form.values()))
-        return numbers()
+    def recording(points: Tensor, normals: Tensor | None) -> Quantities:
+        """q that notes what it is asked for, and answers with arbitrary numbers."""
+
+        def numbers(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, dtype=dtype) + 0.5
+
+        def record(forms: Forms) -> Tensor:
+            requests.extend(form for form in forms.values() if any(form.values()))
+            return numbers(len(points))
+
+        def normal() -> Tensor:
+            asked_for_normals.append(True)
+            return numbers(*points.shape)
+
+        own = normal if of_condition else None
+        places = Places(
+            points,
+            recording,
+            partial(quadrature, problem.domain),
+            own if normals is None else lambda: normals,
+        )
+        return Quantities(_by_name(problem, points), problem.fields, record, start, places)
 
     low = torch.tensor(problem.domain.lower, dtype=dtype)
     high = torch.tensor(problem.domain.upper, dtype=dtype)
     middle = low + (high - low) * torch.rand(
         PROBE_POINTS, len(low), generator=generator, dtype=dtype
     )
-    places = dict(zip(problem.domain.names, middle.T, strict=True))
+    of_condition = single is not None
     try:
         start = start_values(problem, low)
-        found = law(Quantities(places, problem.fields, record, start))
+        found = law(recording(middle, None))
         named = named_tensors(found, PROBE_POINTS, what, single)
         needed = jets(requests)
     except PinnError as error:
@@ -97,7 +128,14 @@ def residuals(
         raise PartError(*begin, *error.pieces, Whence(problem, error)) from None
     except Exception as error:
         raise PartError(f"{what} fail: {one_line(error)}", Whence(problem, error)) from error
-    return Residuals(problem, law, what, needed, tuple(named), single)
+    normals = bool(asked_for_normals)
+    return Residuals(problem, law, what, needed, tuple(named), single, normals)
+
+
+def condition_law(problem: Problem, condition: Condition | Measurements) -> Residuals:
+    """The residuals of a condition, or of measurements."""
+    what = f"condition {condition.name!r} of {problem.name}"
+    return residuals(problem, condition.residual, what, condition.name)
 
 
 def _check_names(problem: Problem) -> None:
@@ -118,6 +156,7 @@ def quantities(
     points: Tensor,
     wanted: Jets,
     unknowns: Unknowns | None = None,
+    normals: Tensor | None = None,
 ) -> Quantities:
     """q for the fields of a network at `points` (n, dimension), with derivatives."""
     inputs: Any = [
@@ -138,7 +177,11 @@ def quantities(
             f"not {one_of(fields)}",
             Whence(problem),
         )
-    return _from_series(problem, points, fields, unknowns)
+
+    def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
+        return quantities(problem, network, others, wanted, unknowns, there)
+
+    return _from_series(problem, points, fields, unknowns, normals, elsewhere)
 
 
 def _coordinates(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series]:
@@ -146,8 +189,17 @@ def _coordinates(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Se
     return {name: coordinate(points[:, i], i, wanted) for i, name in names}
 
 
+def _by_name(problem: Problem, points: Tensor) -> dict[str, Tensor]:
+    return {name: points[:, i] for i, name in enumerate(problem.domain.names)}
+
+
 def _from_series(
-    problem: Problem, points: Tensor, fields: Mapping[str, Any], unknowns: Unknowns | None
+    problem: Problem,
+    points: Tensor,
+    fields: Mapping[str, Any],
+    unknowns: Unknowns | None,
+    normals: Tensor | None,
+    elsewhere: Callable[[Tensor, Tensor | None], Quantities],
 ) -> Quantities:
     """q for fields that are given as Taylor series."""
 
@@ -162,8 +214,13 @@ def _from_series(
             ) from None
         return sum(terms[1:], terms[0]) if terms else torch.zeros_like(points[:, 0])
 
-    places = {name: points[:, i] for i, name in enumerate(problem.domain.names)}
-    return Quantities(places, problem.fields, resolve, unknowns)
+    places = Places(
+        points,
+        elsewhere,
+        partial(quadrature, problem.domain),
+        None if normals is None else lambda: normals,
+    )
+    return Quantities(_by_name(problem, points), problem.fields, resolve, unknowns, places)
 
 
 def _written(problem: Problem, forms: Forms) -> str:
@@ -181,8 +238,13 @@ def exact_residuals(law: Residuals, points: Tensor) -> Tensor:
     """Residuals (len(names), n) of the problem's own exact `solution`."""
     problem = law.problem
     true = true_values(problem, points)
-    series = _coordinates(problem, points, law.jets)
-    fields = problem.solution(Quantities(series, (), unknowns=true))
-    if fields is None:
-        raise PinnError(f"{problem.name} has no exact solution")
-    return law.of(_from_series(problem, points, fields, true), len(points))
+
+    def exact(places: Tensor, normals: Tensor | None) -> Quantities:
+        series = _coordinates(problem, places, law.jets)
+        fields = problem.solution(Quantities(series, (), unknowns=true))
+        if fields is None:
+            raise PinnError(f"{problem.name} has no exact solution")
+        return _from_series(problem, places, fields, true, normals, exact)
+
+    places, normals, _ = law.split(points)
+    return law.of(exact(places, normals), len(points))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinn.core.domain import Box, Points, Shape
 from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of, out_of_memory
 from pinn.core.parts import Network
 from pinn.core.problem import Problem
@@ -59,7 +60,7 @@ def build_module(network: Network, problem: Problem, seed: int) -> torch.nn.Modu
     """The network with its initial parameters, and the unknowns of the problem among them."""
     seed_everything(seed)
     generator = torch_generator(seed, "initialisation")
-    module = network.build(problem.domain, problem.fields, generator)
+    module = network.build(problem.domain.box, problem.fields, generator)
     built = f"what network {network.name!r}", Whence(network)
     if not isinstance(module, torch.nn.Module):
         raise PartError(*built, f" built is no torch.nn.Module: {module!r}")
@@ -74,7 +75,7 @@ def _try(
 ) -> None:
     """Evaluate everything at two points, so that what does not work is known before training."""
     problem = objective.problem
-    points = np.array([[0.6, 0.4], [0.4, 0.6]]) @ [problem.domain.lower, problem.domain.upper]
+    points = _two_points(problem.domain)
     try:
         evaluator.at(module, points)
         places = torch.as_tensor(points).to(next(module.parameters()))
@@ -93,6 +94,12 @@ def _try(
             Whence(error=error),
         ) from error
     _check_finite(problem, dict(zip(objective.equations.names, found, strict=True)), places)
+
+
+def _two_points(domain: Shape) -> Points:
+    if isinstance(domain, Box):
+        return np.array([[0.6, 0.4], [0.4, 0.6]]) @ [domain.lower, domain.upper]
+    return domain.uniform(2, np.random.default_rng(0))
 
 
 def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) -> None:

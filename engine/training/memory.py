@@ -77,7 +77,7 @@ def count_parameters(network: Network, problem: Problem) -> float | None:
     """How many it has, without making any; None where its code needs real ones to be built."""
     try:
         with torch.device("meta"):
-            module = network.build(problem.domain, problem.fields, torch_generator(0, "count"))
+            module = network.build(problem.domain.box, problem.fields, torch_generator(0, "count"))
         return sum(parameter.numel() for parameter in module.parameters())
     except Exception as error:  # whatever a network does; it is built in earnest later
         return float("inf") if "overflow" in str(error) else None

@@ -16,7 +16,7 @@ from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
 from pinn.core.problem import Problem
-from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.residuals import condition_law, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 
 Parameters = Sequence[Tensor]
@@ -80,12 +80,7 @@ class Objective:
         self.chunk = chunk
         self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
         self.equations = residuals(problem, problem.equations, f"the equations of {problem.name}")
-        self.conditions = {
-            c.name: residuals(
-                problem, c.residual, f"condition {c.name!r} of {problem.name}", c.name
-            )
-            for c in problem.conditions()
-        }
+        self.conditions = {c.name: condition_law(problem, c) for c in problem.conditions()}
         names = [*self.equations.names, *self.conditions]
         if len(set(names)) < len(names):
             raise PartError(

@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.core.domain import Box, Face, Points, PointSet
-from pinn.core.errors import PartError, Whence
+from pinn.core.domain import Box, Face, Points, PointSet, Shape
+from pinn.core.errors import PartError, PinnError, Whence
 from pinn.core.parts import Sampler
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Collocation
+from pinn.engine.derivatives.residuals import Residuals, condition_law
+
+FIRST_TRIED, MOST_TRIED = 10_000, 1000
+"""Parameters that are tried at least, and for each point, before one says that nothing lies there."""
 
 
 def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) -> PointSet:
-    """All points of a run at its start, in the precision and on the device of `like`."""
+    """All points of a run at its start, in the precision and on the device of `like`.
+
+    Raises:
+        PinnError: a domain or a part of its boundary in which no points lie.
+    """
     conditions = {}
     for condition in problem.conditions():
         if isinstance(condition, Measurements):
             drawn = condition.table(problem.domain)
         else:
-            sampler, count = points.of_condition(condition.name)
-            drawn = _on_faces(condition, problem.domain, count, sampler, seed)
+            law = condition_law(problem, condition)
+            if condition.at is not None:
+                placed = condition.given(problem.domain)
+            else:
+                sampler, count = points.of_condition(condition.name)
+                placed = _on_faces(condition, problem.domain, count, sampler, seed)
+            drawn = with_normals(condition, law, *placed)
         conditions[condition.name] = torch.as_tensor(drawn, dtype=like.dtype, device=like.device)
     stream = numpy_generator(seed, "sampling", 0)
-    interior = _draw(points.sampler, problem.domain, points.options.interior, stream)
+    interior = _inside(points.sampler, problem.domain, points.options.interior, stream)
     return PointSet(torch.as_tensor(interior, dtype=like.dtype, device=like.device), conditions)
+
+
+def with_normals(condition: Condition, law: Residuals, points: Points, normals: Points) -> Points:
+    """The points, and the normals beside them where the law asks for these.
+
+    Raises:
+        PinnError: it does, and there is none somewhere.
+    """
+    if not law.normals:
+        return points
+    if np.isnan(normals).any():
+        raise PinnError(
+            f"condition {condition.name!r} asks for the normal at points that have none: at an edge or "
+            "corner, or at points that were given without"
+        )
+    return np.hstack([points, normals])
 
 
 def redraw_interior(
     sampler: Sampler,
-    domain: Box,
+    domain: Shape,
     seed: int,
     draw: int,
     count: int,
@@ -55,32 +85,65 @@ def redraw_interior(
     stream = numpy_generator(seed, "sampling", draw)
     old = interior.double().cpu().numpy()
     if count != len(old):
-        old = _draw(sampler, domain, count, stream)
+        old = _inside(sampler, domain, count, stream)
     new = _checked(sampler, sampler.redraw(domain, old, seen, stream), old.shape)
+    inside = domain.inside(new)
+    if not inside.all():  # a sampler that knows boxes alone
+        more = _inside(sampler, domain, int((~inside).sum()), stream)
+        new = np.concatenate([new[inside], more])
     return torch.as_tensor(new).to(interior)
 
 
-def _on_faces(condition: Condition, domain: Box, count: int, sampler: Sampler, seed: int) -> Points:
-    """`count` points shared out evenly over the faces of the condition; a corner needs but one."""
-    faces = [domain.face(text) for text in condition.on]
+def _on_faces(
+    condition: Condition, domain: Shape, count: int, sampler: Sampler, seed: int
+) -> tuple[Points, Points]:
+    """`count` points shared out evenly over the faces of the condition, and the normals there.
+
+    A corner needs but one.
+    """
+    faces = domain.faces(condition.on)
     shares = [len(part) for part in np.array_split(np.empty(count), len(faces))]
-    return np.concatenate(
-        [
-            _on_face(
-                face,
-                max(share, 1),
-                sampler,
-                numpy_generator(seed, f"condition {condition.name} {place}"),
-            )
-            for place, (face, share) in enumerate(zip(faces, shares, strict=True))
-        ]
-    )
+    where = f"condition {condition.name!r}, on {', '.join(condition.on)}"
+    found = [
+        _draw_on(
+            where,
+            face,
+            max(share, 1),
+            sampler,
+            numpy_generator(seed, f"condition {condition.name} {place}"),
+        )
+        for place, (face, share) in enumerate(zip(faces, shares, strict=True))
+    ]
+    points, normals = (np.concatenate(each) for each in zip(*found, strict=True))
+    return points, normals
 
 
-def _on_face(face: Face, count: int, sampler: Sampler, generator: np.random.Generator) -> Points:
+def _inside(sampler: Sampler, domain: Shape, count: int, generator: np.random.Generator) -> Points:
+    return _draw_on("[points] interior", domain.interior(), count, sampler, generator)[0]
+
+
+def _draw_on(
+    where: str, face: Face, count: int, sampler: Sampler, generator: np.random.Generator
+) -> tuple[Points, Points]:
+    """`count` points and normals: of more parameters where some are cut away, of which so many are kept
+    in even strides, so that what a sampler spreads evenly stays so."""
     if face.free is None:
-        return face.embed(np.empty((1, 0)))
-    return face.embed(_draw(sampler, face.free, count, generator))
+        return face.at(np.empty((1, 0)))
+    if face.whole:
+        return face.at(_draw(sampler, face.free, count, generator))
+    dimension, asked = face.free.dimension, count
+    while True:
+        tried = (
+            math.ceil(asked ** (1 / dimension)) ** dimension
+        )  # a number that a grid can draw, too
+        points, normals = face.at(_draw(sampler, face.free, tried, generator))
+        if len(points) >= count:
+            break
+        if tried > FIRST_TRIED + MOST_TRIED * count:
+            raise PinnError(f"{where}: {len(points):,} of {tried:,} points lie there: too few")
+        asked = tried + math.ceil(tried * min(1.02 * count / max(len(points), 1) - 1, 8)) + 1
+    chosen = np.linspace(0, len(points) - 1, count).round().astype(int)
+    return points[chosen], normals[chosen]
 
 
 def _draw(sampler: Sampler, box: Box, count: int, generator: np.random.Generator) -> Points:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 
-from pinn.core import Box, Points, Sampler, at_least, option
+from pinn.core import Box, Points, Sampler, Shape, at_least, option
 
 LEAST = 1e-9
 """Of c: where hardly a residual is not zero, other candidates fill up the number of points."""
@@ -35,12 +35,12 @@ class ResidualAdaptiveDistribution(Sampler):
 
     def redraw(
         self,
-        domain: Box,
+        domain: Shape,
         points: Points,
         residuals: Callable[[Points], Points],
         generator: np.random.Generator,
     ) -> Points:
-        candidates = self.draw(domain, self.candidates * len(points), generator)
+        candidates = domain.uniform(self.candidates * len(points), generator)
         size = np.abs(residuals(candidates)).sum(axis=0) ** self.k
         mean = size.mean()
         share = (size / mean if mean > 0 else np.ones_like(size)) + max(self.c, LEAST)

@@ -10,15 +10,20 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from torch import Tensor
 
-from pinn.core.domain import Box
+from pinn.core.domain import Box, Shape
 from pinn.testing.trial import Check, Trial
 
 
-def points_in(box: Box, count: int, seed: int = 0) -> Tensor:
+def points_in(domain: Shape, count: int, seed: int = 0) -> Tensor:
     """Uniformly distributed points (count, dimension), in double precision."""
-    low, high = torch.tensor([box.lower, box.upper], dtype=torch.float64)
+    low, high = torch.tensor([domain.lower, domain.upper], dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
-    return low + (high - low) * torch.rand(count, len(low), generator=generator, dtype=low.dtype)
+    found = low.new_empty(0, len(low))
+    while len(found) < count:
+        unit = torch.rand(count, len(low), generator=generator, dtype=low.dtype)
+        points = low + (high - low) * unit
+        found = torch.cat([found, points[torch.from_numpy(domain.inside(points.numpy()))]])
+    return found[:count]
 
 
 SETTINGS = settings(

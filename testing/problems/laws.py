@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.derivatives.residuals import Residuals, residuals
 from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
+from pinn.engine.training.sampling import with_normals
 from pinn.testing.companions import SmallNetwork
 from pinn.testing.probes.examples import points_in
 
@@ -44,7 +45,7 @@ def condition_of(problem: Problem, condition: Condition | Measurements) -> Place
     what = f"condition {condition.name!r}"
     law = residuals(problem, condition.residual, what, condition.name, torch.float64)
     if isinstance(condition, Condition):
-        return PlacedLaw(what, law, on_faces(problem, condition))
+        return PlacedLaw(what, law, where_it_holds(problem, condition, law))
     table = condition.table(problem.domain)[:EXAMPLE_POINTS, : problem.domain.dimension]
     return PlacedLaw(what, law, torch.from_numpy(table))
 
@@ -53,17 +54,21 @@ def inside(problem: Problem, count: int = EXAMPLE_POINTS) -> Tensor:
     return points_in(problem.domain, count)
 
 
-def on_faces(problem: Problem, condition: Condition, count: int = 50) -> Tensor:
-    """Points (faces * count, dimension); one for a corner."""
-    generator = np.random.default_rng(0)
-    pieces = []
-    for text in condition.on:
-        face = problem.domain.face(text)
-        free, within = face.free, np.empty((1, 0))
-        if free is not None:
-            within = generator.uniform(free.lower, free.upper, (count, free.dimension))
-        pieces.append(face.embed(within))
-    return torch.from_numpy(np.concatenate(pieces))
+def where_it_holds(
+    problem: Problem, condition: Condition, law: Residuals, count: int = 50
+) -> Tensor:
+    """Points (faces * count or fewer, dimension), one for a corner; beside them normals, if needed."""
+    if condition.at is not None:
+        placed = [condition.given(problem.domain)]
+    else:
+        generator = np.random.default_rng(0)
+        placed = []
+        for face in problem.domain.faces(condition.on):
+            free = face.free
+            within = np.empty((1, 0)) if free is None else free.uniform(count, generator)
+            placed.append(face.at(within))
+    points, normals = (np.concatenate(each) for each in zip(*placed, strict=True))
+    return torch.from_numpy(with_normals(condition, law, points, normals))
 
 
 def laws(problem: Problem) -> Iterator[PlacedLaw]:
@@ -78,7 +83,7 @@ def laws(problem: Problem) -> Iterator[PlacedLaw]:
 
 def random_network(problem: Problem, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    module = SmallNetwork().build(problem.domain, problem.fields, generator)
+    module = SmallNetwork().build(problem.domain.box, problem.fields, generator)
     attach_unknowns(module, problem)
     return module.double()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pinn.core.domain import Box
+from pinn.core.domain import Shape
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.testing.problems.laws import equations_of
@@ -17,7 +17,9 @@ def its_fields_and_domain_are_well_formed(trial: Trial) -> None:
     assert isinstance(fields, tuple) and fields and all(isinstance(f, str) for f in fields), (
         f'fields is {fields!r}: write a tuple of names, as in fields = ("u",)'
     )
-    assert isinstance(domain, Box), f"domain is {domain!r}: write domain = Box(x=(0, 1), t=(0, 1))"
+    assert isinstance(domain, Shape), (
+        f"domain is {domain!r}: write domain = Box(x=(0, 1), t=(0, 1))"
+    )
     names = [*fields, *domain.names, *problem.unknowns()]
     for name in names:
         assert name.isidentifier() and not name.startswith("_") and name != "d", (
@@ -71,12 +73,13 @@ def its_conditions_lie_on_faces(trial: Trial) -> None:
         try:
             if isinstance(condition, Measurements):
                 condition.table(problem.domain)
+            elif condition.at is not None:
+                condition.given(problem.domain)
             else:
                 assert condition.on, (
                     f'condition {condition.name!r} is on no face: write on="{_a_face(problem)}"'
                 )
-                for text in condition.on:
-                    problem.domain.face(text)
+                problem.domain.faces(condition.on)
         except PinnError as error:
             raise AssertionError(f"condition {condition.name!r}: {error}") from None
 

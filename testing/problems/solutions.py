@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from pinn.core.errors import one_of
 from pinn.core.problem import Condition, Problem
 from pinn.engine.derivatives import coordinate
 from pinn.engine.derivatives.jets import Jets, jets
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.quadrature import quadrature
+from pinn.engine.derivatives.quantities import Forms, Places, Quantities, named_tensors
 from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import true_values
 from pinn.engine.training.evaluation import Evaluator, reference_solution
@@ -72,14 +74,16 @@ def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
     share of its largest value anywhere: at `points`, a boundary, say, the solution itself may be zero.
     """
     problem = law.problem
-    everywhere = torch.cat([points, inside(problem)])
+    own, own_normals, _ = law.split(points)
+    everywhere = torch.cat([own, inside(problem)])
     carried = jets([{index: 1.0} for index in sorted({i for row in law.jets.rows for i in row})])
-    fields = _exact_series(problem, everywhere, carried)
     generator = torch.Generator().manual_seed(0)
 
-    def residuals(nudge: float) -> Tensor:
+    def exact(where: Tensor, normals: Tensor | None, nudge: float) -> Quantities:
+        fields = _exact_series(problem, where, carried)
+
         def resolve(forms: Forms) -> Tensor:
-            total = torch.zeros(len(everywhere), dtype=everywhere.dtype)
+            total = torch.zeros(len(where), dtype=where.dtype)
             for name, form in forms.items():
                 for index, factor in form.items():
                     term = factor * fields[name].read({index: 1.0})
@@ -87,10 +91,22 @@ def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
                     total = total + term + nudge * sign * term.abs().max()
             return total
 
-        places = dict(zip(problem.domain.names, everywhere.T, strict=True))
-        q = Quantities(places, problem.fields, resolve, true_values(problem, everywhere))
+        places = Places(
+            where,
+            lambda others, there: exact(others, there, nudge),
+            partial(quadrature, problem.domain),
+            None if normals is None else lambda: normals,
+        )
+        named = dict(zip(problem.domain.names, where.T, strict=True))
+        return Quantities(named, problem.fields, resolve, true_values(problem, where), places)
+
+    def residuals(nudge: float) -> Tensor:
+        normals = None
+        if own_normals is not None:  # inside they are of no matter
+            normals = torch.cat([own_normals, torch.ones_like(everywhere[len(own) :])])
+        q = exact(everywhere, normals, nudge)
         named = named_tensors(law.law(q), len(everywhere), law.what, law.single)
-        return torch.stack(list(named.values()))[:, : len(points)]
+        return torch.stack(list(named.values()))[:, : len(own)]
 
     found = residuals(0.0)
     return found, (residuals(NUDGE) - found).abs().amax(1) / NUDGE

@@ -90,7 +90,7 @@ def test_every_corner(box: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "x=", "=0", "x=0.5", "z=0", "x=left", "x=nan", "x==0", "x=0,", "x=0 y=0"]
+    "text", ["", "x", "x=", "=0", "x=1.5", "z=0", "x=left", "x=nan", "x==0", "x=0,", "x=0 y=0"]
 )
 def test_what_is_not_a_face(text: str) -> None:
     with pytest.raises(

@@ -282,7 +282,7 @@ def test_measurements_have_a_factor_but_no_count_of_points(make_config: MakeConf
     ("columns", "message"),
     [
         ("x t", "'data' have no values"),
-        ("x w u", "are at w, x; the coordinates are t, x"),
+        ("x w u", "at w, x; the coordinates are t, x"),
         ("x t u short", "needs as many numbers, at least one; found x 150, t 150, u 150, short 9"),
         ("x t nan", "nan has numbers that are not finite"),
         ("far t u", "is outside of the domain"),
