@@ -25,7 +25,7 @@ Placed = tuple[Points, Points, Mask]
 
 AT_AN_END = 1e-6
 """Of an interval: how near a value is to an end that means the end, as one of single precision does."""
-BESIDE = 1e-7
+BESIDE = 1e-8
 """Of a shape's diameter: how far beside its boundary one looks for what is inside."""
 BOUNDARY = "boundary"
 """All parts of a shape's boundary."""

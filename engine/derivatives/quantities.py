@@ -243,6 +243,8 @@ class Combination(Operators):
         return iter(self.tensor())
 
     def __add__(self, other: Any) -> Combination:
+        if isinstance(other, Combination) and other._resolve is not self._resolve:
+            other = other.tensor()  # it is of other points
         if isinstance(other, Combination):
             forms = {field: dict(form) for field, form in self._forms.items()}
             for field, form in other._forms.items():
