@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from pinn.core.errors import PinnError, one_of
 
 TINY = 1e-30
 """So that a corner, where two edges are zero, is no division of zero by zero."""
+CHORDS = 64
+"""Of each curve in an SVG."""
 EXTRA = "pip install 'pinn-dynamics[shapes]'"
 
 
@@ -137,23 +140,26 @@ class Polygon(Shape):
 
     @classmethod
     def read(cls, path: str | Path, names: Sequence[str] = ("x", "y"), name: str = "") -> Polygon:
-        """That in a file: GeoJSON (`.geojson`, `.json`), WKT (`.wkt`) or WKB (`.wkb`).
+        """That in a file: GeoJSON (`.geojson`, `.json`), WKT (`.wkt`), WKB (`.wkb`) or SVG (`.svg`).
+
+        Of an SVG it is what its paths enclose, by the even-odd rule, in its own numbers, y downwards;
+        curves are chords.
 
         Raises:
             PinnError: the file cannot be read, or holds no closed outline.
         """
         shapely, path = _shapely(), Path(path)
         readers = {".geojson": shapely.from_geojson, ".json": shapely.from_geojson}
-        readers |= {".wkt": shapely.from_wkt, ".wkb": shapely.from_wkb}
-        if path.suffix.lower() not in readers:
+        readers |= {".wkt": shapely.from_wkt, ".wkb": shapely.from_wkb, ".svg": _of_svg}
+        kind = path.suffix.lower()
+        if kind not in readers:
             raise PinnError(f"{path}: expected one of {one_of(readers)}")
         try:
             content = path.read_bytes()
-            text: Any = content if path.suffix.lower() == ".wkb" else content.decode("utf-8")
-            geometry = readers[path.suffix.lower()](text)
+            geometry = readers[kind](content if kind == ".wkb" else content.decode("utf-8"))
         except OSError as error:
             raise PinnError(f"{path}: cannot be read: {error.strerror}") from error
-        except (shapely.errors.ShapelyError, UnicodeDecodeError) as error:
+        except (shapely.errors.ShapelyError, ValueError, SyntaxError) as error:
             raise PinnError(f"{path}: is no outline: {error}") from error
         if geometry.geom_type == "GeometryCollection" and len(geometry.geoms):
             geometry = shapely.union_all(geometry.geoms)
@@ -345,6 +351,28 @@ def _table(what: str, columns: Mapping[str, ArrayLike], names: Sequence[str]) ->
             + (f"; {one_of(missing)} is missing" if missing else "")
         )
     return np.stack(found, axis=1)
+
+
+def _of_svg(text: str) -> Any:
+    shapely = _shapely()
+    try:
+        import svgelements as svg
+    except ImportError as error:
+        raise PinnError(f"outlines in SVG need the package svgelements: {EXTRA}") from error
+    found = shapely.Polygon()
+    shapes = [e for e in svg.SVG.parse(StringIO(text)).elements() if isinstance(e, svg.Shape)]
+    for outline in (path for shape in shapes for path in svg.Path(shape).as_subpaths()):
+        ring = []
+        for piece in svg.Path(outline):
+            straight = isinstance(piece, svg.Move | svg.Line | svg.Close)
+            ring += [
+                piece.point(step)
+                for step in ([1] if straight else np.arange(1, CHORDS + 1) / CHORDS)
+            ]
+        if ring[0] != ring[-1]:
+            raise ValueError("a path is not closed")
+        found = shapely.symmetric_difference(found, shapely.Polygon([(p.x, p.y) for p in ring]))
+    return found
 
 
 def _shapely() -> Any:

@@ -319,3 +319,22 @@ def test_a_polygon_is_the_same_closed_or_not() -> None:
     for closed in (corners, [*corners, corners[0]]):
         x, y = zip(*closed, strict=True)
         assert Polygon(x=x, y=y).face("boundary").measure == pytest.approx(6)
+
+
+def test_outlines_in_svg(tmp_path: Path) -> None:
+    pytest.importorskip("svgelements")
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 10">'
+        '<path d="M 0 0 H 4 V 4 H 0 Z M 1 1 V 2 H 2 V 1 Z"/><circle cx="8" cy="8" r="1"/>{}</svg>'
+    )
+    file = tmp_path / "drawing.svg"
+    file.write_text(drawing.format(""))
+    shape = Polygon.read(file)
+    assert shape.geometry.area == pytest.approx(15 + math.pi, rel=1e-3)
+    assert shape.inside(np.array([[8, 8], [1.5, 1.5], [3, 3]])).tolist() == [True, False, True]
+    file.write_text(drawing.format('<path d="M 0 0 L 5 5 L 6 0"/>'))
+    with pytest.raises(PinnError, match="a path is not closed"):
+        Polygon.read(file)
+    file.write_text("<svg")
+    with pytest.raises(PinnError, match="is no outline"):
+        Polygon.read(file)
