@@ -18,8 +18,12 @@ from pinn.core.files import cannot_read, read_file, write_atomically
 from pinn.engine.configuration.config import differences
 
 FORMAT = b"pinn checkpoint "
-MAGIC = FORMAT + b"2 sha256 "
+VERSION = b"3"
+SEAL = re.compile(FORMAT + rb"(\d{1,9}) sha256 ([0-9a-f]{64})\Z")
+"""The comment at the end of the archive, whose length the two bytes before it say."""
+SEAL_BYTES = len(FORMAT + VERSION) + len(" sha256 ") + 64
 KEPT = 2
+BEST = "best.pt"
 NAME = re.compile(r"step-(\d{9,})\.pt")
 LARGEST = 2**40
 OF_RUN = "run"
@@ -43,14 +47,23 @@ def save(
     """
     buffer = io.BytesIO()
     torch.save({**state, OF_RUN: json.dumps(of_run, sort_keys=True)}, buffer)
-    payload = buffer.getvalue()
-    digest = hashlib.sha256(payload).hexdigest().encode()
-    content = MAGIC + digest + b"\n" + payload
+    content = sealed(buffer.getvalue())
     if best:
-        write_atomically(directory / "best.pt", content)
+        write_atomically(directory / BEST, content)
     write_atomically(directory / f"step-{step:09d}.pt", content)
     for old in newest_first(directory)[KEPT:]:
         old.unlink(missing_ok=True)
+
+
+def sealed(archive: bytes) -> bytes:
+    """An archive of `torch.save` with the checksum of all its bytes as its comment, which zip readers skip."""
+    body = archive[:-2] + SEAL_BYTES.to_bytes(2, "little")
+    return body + seal(body)
+
+
+def seal(body: bytes) -> bytes:
+    """What stands behind these bytes in a checkpoint."""
+    return FORMAT + VERSION + b" sha256 " + hashlib.sha256(body).hexdigest().encode()
 
 
 def newest_first(directory: Path) -> list[Path]:
@@ -76,19 +89,20 @@ def read(path: Path) -> dict[str, Any]:
         CorruptCheckpoint: the checksum does not fit, or it is no checkpoint.
         PinnError: it cannot be read, or an earlier version wrote it.
     """
-    content = read_file(path, path.parent, LARGEST)
-    header, _, payload = (content or b"").partition(b"\n")
-    if header.startswith(FORMAT) and not header.startswith(MAGIC):
+    content = read_file(path, path.parent, LARGEST) or b""
+    found = SEAL.search(content, max(0, len(content) - 2 * SEAL_BYTES))
+    if content.startswith(FORMAT) or (found and found[1] != VERSION):
         raise PinnError(
             f"{path}: was written by another version of pinn, which alone can go on from it"
         )
-    if not header.startswith(MAGIC):
+    if not found:
         raise CorruptCheckpoint("not a checkpoint of this program")
-    if hashlib.sha256(payload).hexdigest().encode() != header.removeprefix(MAGIC):
+    body = memoryview(content)[: found.start()]
+    if hashlib.sha256(body).hexdigest().encode() != found[2]:
         raise CorruptCheckpoint("the checksum does not fit")
     try:
         state: dict[str, Any] = torch.load(
-            io.BytesIO(payload), weights_only=True, map_location="cpu"
+            io.BytesIO(content), weights_only=True, map_location="cpu"
         )
         if not isinstance(json.loads(state[OF_RUN]), dict) or type(state["step"]) is not int:
             raise TypeError

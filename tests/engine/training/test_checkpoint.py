@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -19,12 +19,13 @@ from pinn.core.files import cannot_write, remove_left_over, write_atomically as 
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training import checkpoint as checkpoints
 from pinn.engine.training.checkpoint import (
-    MAGIC,
     CorruptCheckpoint,
     newest_first,
     newest_whole,
     read,
     save,
+    seal,
+    sealed,
     set_aside,
 )
 
@@ -64,6 +65,16 @@ def test_ten_million_steps_sort_as_numbers(tmp_path: Path) -> None:
     for step in (999, 1_000, 10_000_000):
         save(tmp_path, step, state(step), RUN, best=False)
     assert [read(path)["step"] for path in newest_first(tmp_path)] == [10_000_000, 1_000]
+
+
+@pytest.mark.parametrize("name", ["step-000000007.pt", "best.pt"])
+@pytest.mark.parametrize("named", [{}, {"mmap": True}])
+def test_torch_opens_it_as_it_is(tmp_path: Path, name: str, named: dict[str, Any]) -> None:
+    save(tmp_path, 7, state(7), RUN, best=True)
+    found = torch.load(tmp_path / name, weights_only=True, **named)
+    assert torch.equal(found["module"]["w"], torch.full((4,), 7.0))
+    with ZipFile(tmp_path / name) as archive:
+        assert archive.testzip() is None
 
 
 # a failure in the middle
@@ -140,7 +151,7 @@ def test_a_failure_leaves_the_old_checkpoints(
 def test_a_killed_writer_leaves_a_temporary_file_that_does_not_count(tmp_path: Path) -> None:
     save(tmp_path, 1, state(1), RUN, best=False)
     left = tmp_path / ".step-000000002.pt.0123abcd.tmp"
-    left.write_bytes(MAGIC + b"half")
+    left.write_bytes(b"half")
     others = tmp_path / ".mine.tmp"
     others.write_bytes(b"mine")
     assert [path.name for path in newest_first(tmp_path)] == ["step-000000001.pt"]
@@ -204,7 +215,17 @@ def another_program(path: Path) -> None:
     torch.save({"step": 1}, path)
 
 
-DAMAGE = [cut, flip, empty, zeros, another_program]
+def flip_the_checksum(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def add(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+DAMAGE = [cut, flip, empty, zeros, another_program, flip_the_checksum, add]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -250,6 +271,18 @@ def test_none_was_saved(tmp_path: Path) -> None:
     assert newest_whole(RunDirectory(tmp_path).checkpoints, RUN) == (None, [])
 
 
+def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
+    save(tmp_path, 1, state(1), RUN, best=False)
+    (path,) = newest_first(tmp_path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        with pytest.raises((CorruptCheckpoint, PinnError)):
+            read(path)
+
+
 # a checkpoint of something else
 
 
@@ -285,8 +318,16 @@ def test_what_a_user_put_beside_is_neither_read_nor_removed(tmp_path: Path) -> N
     assert users < {*names(tmp_path)}
 
 
-def test_one_of_an_earlier_version_is_said_to_be_one(tmp_path: Path) -> None:
-    (tmp_path / "step-000000001.pt").write_bytes(b"pinn checkpoint 1 sha256 00\n")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"pinn checkpoint 1 sha256 00\n",
+        b"pinn checkpoint 2 sha256 00\nPK",
+        b"PK pinn checkpoint 4 sha256 " + 64 * b"0",
+    ],
+)
+def test_one_of_another_version_is_said_to_be_one(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "step-000000001.pt").write_bytes(content)
     with pytest.raises(PinnError, match="was written by another version of pinn"):
         newest_whole(tmp_path, RUN)
 
@@ -308,8 +349,7 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
 def test_tensors_of_something_else_are_no_checkpoint(tmp_path: Path, content: Any) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
-    (tmp_path / "step-000000001.pt").write_bytes(MAGIC + digest + b"\n" + buffer.getvalue())
+    (tmp_path / "step-000000001.pt").write_bytes(sealed(buffer.getvalue()))
     with pytest.raises(CorruptCheckpoint, match="does not hold what a checkpoint holds"):
         read(tmp_path / "step-000000001.pt")
 
@@ -325,15 +365,19 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
+def in_its_own(buffer: io.BytesIO) -> bytes:
+    """Of a pickle, which has no place for a comment."""
+    return buffer.getvalue() + seal(buffer.getvalue())
+
+
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("dump", [torch.save, pickle.dump])
 def test_opening_a_checkpoint_runs_no_code(tmp_path: Path, dump: Callable[..., None]) -> None:
     """Even where the checksum fits: it protects against accidents, not against people."""
     buffer = io.BytesIO()
     dump({"step": 1, "module": Bomb(tmp_path / "boom")}, buffer)
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
     path = tmp_path / "step-000000001.pt"
-    path.write_bytes(MAGIC + digest + b"\n" + buffer.getvalue())
+    path.write_bytes(sealed(buffer.getvalue()) if dump is torch.save else in_its_own(buffer))
     with pytest.raises(CorruptCheckpoint, match="does not hold what a checkpoint holds"):
         read(path)
     assert not (tmp_path / "boom").exists()
