@@ -14,6 +14,15 @@ from pinn.core.problem import Problem
 
 
 @frozen
+class NetworkOptions:
+    """What stands beside every network."""
+
+    start: str | None = option(
+        None, "a run's directory, seen from this file: start from the parameters of its best.pt"
+    )
+
+
+@frozen
 class PointsOptions:
     """What every sampler is told: how many points, and when they are drawn anew."""
 
@@ -105,7 +114,7 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("problem", Problem, "problem"),
-        Kind("network", Network, "network"),
+        Kind("network", Network, "network", options=NetworkOptions),
         Kind("sampler", Sampler, "points", "sampler", options=PointsOptions),
         Kind(
             "weighting",

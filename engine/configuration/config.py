@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import disabled
 
 from pinn.core.kinds import PointsOptions, StageOptions
@@ -25,7 +26,7 @@ UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Characters that no directory should have in its name: NUL, line ends, what is not Unicode."""
 
 
-def _usable(instance: Any, attribute: Any, directory: str | None) -> None:
+def usable(instance: Any, attribute: Any, directory: str | None) -> None:
     """An option that may name a directory."""
     if directory is None:
         return
@@ -41,9 +42,9 @@ def _usable(instance: Any, attribute: Any, directory: str | None) -> None:
 class RunOptions:
     """The section [run]: where, how exactly and how often, whatever is trained."""
 
-    directory: str | None = option(None, "where the run is kept; default runs/<file name>", _usable)
+    directory: str | None = option(None, "where the run is kept; default runs/<file name>", usable)
     seed: int = option(0, "the one seed of all random numbers", at_least(0))
-    device: str = option("auto", "auto, cpu, cuda or cuda:1")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     precision: str = option("float32", "float32 or float64", choice("float32", "float64"))
     compile: str = option(
         "auto",
@@ -129,7 +130,12 @@ class Observer:
 
 @frozen
 class Config:
-    """A checked configuration: every part is built, every option has a value."""
+    """A checked configuration: every part is built, every option has a value.
+
+    Attributes:
+        start: the directory of the run whose network this one starts from; None: from random numbers.
+        folder: where the run's directory, if relative, begins: what the working directory was.
+    """
 
     run: RunOptions
     problem: Problem
@@ -139,6 +145,8 @@ class Config:
     factors: Mapping[str, float]
     stages: tuple[Stage, ...]
     observers: tuple[Observer, ...]
+    start: Path | None = None
+    folder: Path = field(factory=Path.cwd, eq=False, repr=False)
 
     @property
     def steps(self) -> int:
@@ -158,26 +166,35 @@ class Config:
 
     @property
     def directory(self) -> Path:
-        return Path(self.run.directory or "runs/run").expanduser()
+        return self.folder / Path(self.run.directory or "runs/run").expanduser()
 
     def table(self) -> dict[str, Any]:
         """The configuration as TOML tables, every default written out."""
         return {
             "run": unstructure(self.run),
             "problem": _named(self.problem),
-            "network": _named(self.network),
+            "network": _named(self.network) | self._started(),
             "points": self.points.table(),
             "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
             "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
             "analyzers": [observer.table() for observer in self.observers],
         }
 
+    def _started(self) -> dict[str, str]:
+        """Seen from the run's directory, so that both may be moved together and this one alone."""
+        if self.start is None:
+            return {}
+        try:
+            return {"start": Path(os.path.relpath(self.start, self.directory)).as_posix()}
+        except ValueError:  # on another drive
+            return {"start": self.start.as_posix()}
+
     def toml(self) -> str:
         return tomli_w.dumps(self.table())
 
     def in_directory(self, directory: Path) -> Config:
         with disabled():  # it is where it is, whatever it is called
-            return evolve(self, run=evolve(self.run, directory=str(directory)))
+            return evolve(self, run=evolve(self.run, directory=str(directory.absolute())))
 
 
 def _named(part: Any) -> dict[str, Any]:

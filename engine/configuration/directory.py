@@ -35,7 +35,7 @@ class RunDirectory:
     """Paths and files of one run."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = path.absolute()  # the working directory may change while a run trains
         self.config = path / "pinn.toml"
         self.environment = path / "environment.json"
         self.metrics = path / "metrics.jsonl"
@@ -163,14 +163,23 @@ class RunDirectory:
         """Whether it is of a loop that was trained elsewhere."""
         return WATCHED in (self._table() or {})
 
-    def read_config(self) -> Config | Watched:
+    def read_table(self) -> dict[str, Any]:
+        """What `pinn.toml` says, whether or not its parts are installed.
+
+        Raises:
+            PinnError: there is no run, its file is no TOML, or a link leads out of the directory.
+        """
         self.check_links()
         there = self._table()
         if there is None:
             raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
+        return there
+
+    def read_config(self) -> Config | Watched:
+        there = self.read_table()
         if WATCHED in there:
             return parse_watched(there, str(self.config))
-        return parse_config(there, str(self.config)).in_directory(self.path)
+        return parse_config(there, str(self.config), self.path).in_directory(self.path)
 
     def _table(self) -> dict[str, Any] | None:
         """What stands in `pinn.toml`; None where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
 from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of, unknown_keys
 from pinn.core.files import read_file
-from pinn.core.kinds import KINDS, Kind, PointsOptions, StageOptions, WeightingOptions
+from pinn.core.kinds import (
+    KINDS,
+    Kind,
+    NetworkOptions,
+    PointsOptions,
+    StageOptions,
+    WeightingOptions,
+)
 from pinn.core.options import Faults, key_of, options, refusal, structure
 from pinn.core.parts import Analyzer, Optimizer
 from pinn.core.problem import Condition, Measurements, Problem
@@ -25,7 +33,9 @@ from pinn.engine.configuration.config import (
     Observer,
     RunOptions,
     Stage,
+    usable,
 )
+from pinn.engine.configuration.generators import generators_kept
 from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.until import Until, parse_until
 
@@ -59,7 +69,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         run.setdefault("directory", f"runs/{path.stem}")
     for text in overrides:
         override(table, text)
-    return parse_config(table, str(path))
+    return parse_config(table, str(path), path.parent)
 
 
 def _is_of_a_run(path: Path) -> bool:
@@ -84,8 +94,13 @@ def parse_toml(content: bytes, source: Path) -> dict[str, Any]:
         raise PinnError(f"{source}: is not valid TOML: {error}") from None
 
 
-def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Config:
+def parse_config(
+    table: Mapping[str, Any], source: str = "configuration", folder: Path | None = None
+) -> Config:
     """The configuration that TOML tables describe; `source` names them in messages.
+
+    Args:
+        folder: where a relative path of another run begins; by default the working directory.
 
     Raises:
         PinnError: they describe a loop that was only watched.
@@ -98,7 +113,7 @@ def parse_config(table: Mapping[str, Any], source: str = "configuration") -> Con
             f"{source}: describes a loop that was trained elsewhere and watched, so that it cannot be "
             "trained here; `pinn report` and `pinn compare` show its directory"
         )
-    return _Reader(table, source).read()
+    return _Reader(table, source, folder).read()
 
 
 def _at_most_deep(table: Any, levels: int) -> bool:
@@ -154,9 +169,10 @@ def fault_lines(where: str, error: Faults) -> list[str]:
 class _Reader:
     """Reads every section, collecting the faults of all."""
 
-    def __init__(self, table: Mapping[str, Any], source: str) -> None:
+    def __init__(self, table: Mapping[str, Any], source: str, folder: Path | None = None) -> None:
         self.table = table
         self.source = source
+        self.folder = folder or Path()
         self.faults: list[str] = []
         self.part_missing = False
 
@@ -164,7 +180,8 @@ class _Reader:
         self.check_sections()
         run = self.options("[run]", self.section("run"), RunOptions)
         problem, _ = self.part("problem")
-        network, _ = self.part("network")
+        network, started = self.part("network")
+        start = self.start(started)
         sampler, points = self.part("sampler")
         own = self.condition_samplers(points)
         weighting, weights = self.part("weighting")
@@ -180,7 +197,8 @@ class _Reader:
         if not self.table.get("optimizers"):
             self.faults.append("[[optimizers]]: is missing; at least one stage is needed")
         if not self.faults:
-            conditions = self.conditions(problem)
+            with generators_kept():
+                conditions = self.conditions(problem)
             if conditions is not None:
                 self.check_counts(points, conditions)
                 self.check_factors("[weighting.factors]", weights.factors)
@@ -199,6 +217,7 @@ class _Reader:
                 for stage, until in zip(stages, untils, strict=True)
             ),
             observers=tuple(observers or ()),
+            start=start,
         )
 
     def check(self) -> None:
@@ -214,6 +233,17 @@ class _Reader:
             if not isinstance(self.table.get(key, {}), dict | list):
                 what = f"{key}: unknown section, or a key that stands above its [section]"
             self.faults.append(f"{what}{near}; known are {one_of(SECTIONS)}")
+
+    def start(self, options: NetworkOptions | None) -> Path | None:
+        """The directory of the run whose network this one starts from."""
+        if options is None or options.start is None:
+            return None
+        try:
+            usable(None, None, options.start)
+        except ValueError as error:
+            self.faults.append(f"[network] start: {error}")
+            return None
+        return Path(os.path.abspath(self.folder / Path(options.start).expanduser()))
 
     def condition_samplers(
         self, points: PointsOptions | None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from pinn.core.problem import Problem
+from pinn.core.problem import Problem, Unknown
 
 PREFIX = "unknown_"
 """Of their names among the parameters of the network's module: all that is trained is in one place."""
@@ -17,8 +17,13 @@ PREFIX = "unknown_"
 def attach_unknowns(module: nn.Module, problem: Problem) -> None:
     """Give the network the problem's unknowns as further parameters, at their start."""
     for name, unknown in problem.unknowns().items():
-        start = math.log(unknown.start) if unknown.positive else float(unknown.start)
+        start = trained_number(unknown, unknown.start)
         module.register_parameter(PREFIX + name, nn.Parameter(torch.tensor(start)))
+
+
+def trained_number(unknown: Unknown, value: float) -> float:
+    """What is trained where the unknown has this value: its logarithm, if it is positive."""
+    return math.log(value) if unknown.positive else float(value)
 
 
 def unknown_values(problem: Problem, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -56,7 +56,7 @@ def save(
 
 
 def sealed(archive: bytes) -> bytes:
-    """An archive of `torch.save` with the checksum of all its bytes as its comment, which zip readers skip."""
+    """An archive of `torch.save` with the checksum of its bytes as its comment, which readers skip."""
     body = archive[:-2] + SEAL_BYTES.to_bytes(2, "little")
     return body + seal(body)
 
@@ -111,6 +111,33 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+def best_of(directory: Path) -> Path:
+    """The checkpoint whose loss was the smallest of all that were saved on time.
+
+    Raises:
+        PinnError: there is none yet.
+    """
+    path = directory / BEST
+    if not os.path.lexists(path):
+        raise PinnError(
+            f"{directory.parent}: has no {BEST} yet, which comes with the first regular checkpoint"
+        )
+    return path
+
+
+def read_best(directory: Path) -> dict[str, Any]:
+    """The state in `best_of` the directory.
+
+    Raises:
+        PinnError: there is none, it cannot be read, or it is damaged.
+    """
+    path = best_of(directory)
+    try:
+        return read(path)
+    except CorruptCheckpoint as error:
+        raise PinnError(f"{path}: is damaged: {error}") from None
+
+
 def newest_whole(
     directory: Path, of_run: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | None, Sequence[Path]]:
@@ -146,7 +173,7 @@ def check_belongs(path: Path, state: Mapping[str, Any], of_run: Mapping[str, Any
         PinnError: it is not; says of what it is.
     """
     mend = "put back the file that was there, or remove this one"
-    if path.name != f"step-{state['step']:09d}.pt":
+    if path.name not in (BEST, f"step-{state['step']:09d}.pt"):
         raise PinnError(f"{path}: holds step {state['step']:,}, so that it was renamed: {mend}")
     if differing := differences(json.loads(state[OF_RUN]), json.loads(json.dumps(of_run))):
         lines = "\n".join(f"  {difference}" for difference in differing)

@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,20 @@ from pinn.core.discovery import registry
 from pinn.core.domain import PointSet
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Optimizer
+from pinn.core.problem import Reference
 from pinn.core.records import Records
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.training.build import build, device_name
-from pinn.engine.training.checkpoint import newest_whole, set_aside
+from pinn.engine.training.build import build, device_name, number_format
+from pinn.engine.training.checkpoint import (
+    best_of,
+    check_belongs,
+    newest_first,
+    newest_whole,
+    read_best,
+    set_aside,
+)
 from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.engine.training.environment import edited, environment, first_sources
 from pinn.engine.training.evaluation import Evaluator
@@ -35,8 +43,10 @@ from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
+from pinn.engine.training.start import start_from
 from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
 from pinn.engine.training.trainer import Trainer
+from pinn.engine.training.undisturbed import apart
 
 if TYPE_CHECKING:
     import pandas
@@ -59,16 +69,28 @@ def train(config: Config, reporter: Reporter | None = None) -> Run:
     """
     with trained(config, reporter or Reporter()) as trainer, blaming(lambda: trainer.state.step):
         write_results(trainer)
-    return Run(RunDirectory(config.directory))
+    return Run(trainer.directory, config)
 
 
-@blaming()
 def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     """Build what the configuration describes, without points or training.
 
     Raises:
         PinnError: something in it does not work.
     """
+    with _apart(config):
+        module, objective, evaluator = _built(config)
+        if config.start is not None:
+            start_from(module, config.problem, config.start)
+    return module, objective, evaluator
+
+
+def _apart(config: Config) -> AbstractContextManager[None]:
+    return apart(number_format(config.run.precision))
+
+
+@blaming()
+def _built(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     return build(config)
 
 
@@ -82,16 +104,29 @@ def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
         PinnError: something in it does not work, its directory cannot be used or holds another run, or
             a stage waits for what nothing records.
     """
-    module, objective, evaluator = prepare(config)
-    with blaming():
-        _check_reference(config, evaluator)
-        for points in _drawn(config, config.stages, next(module.parameters())):
-            initial_weights(config.weighting, len(objective.equations.names), points.interior)
-    directory = RunDirectory(config.directory)
-    directory.check_usable()
-    directory.check_same(config)
-    _check_until(config)
+    with _apart(config):
+        module, objective, evaluator = _built(config)
+        directory = RunDirectory(config.directory)
+        _start(module, config, directory)
+        with blaming():
+            _check_reference(config, evaluator)
+            for points in _drawn(config, config.stages, next(module.parameters())):
+                initial_weights(config.weighting, len(objective.equations.names), points.interior)
+        directory.check_usable()
+        directory.check_same(config)
+        _check_until(config)
     return module, objective, evaluator
+
+
+def _start(module: torch.nn.Module, config: Config, directory: RunDirectory) -> int | None:
+    """Start from another run's network, if that is wanted and this run has not begun yet.
+
+    Returns:
+        The step at which that network was saved; None where nothing was done.
+    """
+    if config.start is None or newest_first(directory.checkpoints):
+        return None
+    return start_from(module, config.problem, config.start)
 
 
 def _check_reference(config: Config, evaluator: Evaluator) -> None:
@@ -152,7 +187,7 @@ def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
     """Train as `train` does, but write no results; the directory is held until the block ends."""
     directory = RunDirectory(config.directory)
     new_board = _tensorboard() if config.run.tensorboard else None
-    with directory.locked(), _notes_for_warnings(reporter):
+    with directory.locked(), _notes_for_warnings(reporter), _apart(config):
         trainer = _trainer(config, directory, reporter)
         board = new_board(trainer) if new_board else None
         with stop_signals() as stop:
@@ -186,7 +221,8 @@ def _tensorboard() -> type[TensorBoard]:
 
 def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
-    module, objective, evaluator = prepare(config)
+    module, objective, evaluator = _built(config)
+    started = _start(module, config, directory)
     with blaming():
         _check_reference(config, evaluator)
         state = initial_state(config, module, len(objective.equations.names))
@@ -225,6 +261,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         objective.compiled(compile_lazily, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
     trainer = Trainer(config, state, objective, evaluator, directory, observing)
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
+    if started is not None:
+        begun = f"starting from the network of {config.start}, as it was at step {started:,}"
     if trainer.done:
         begun = f"all {state.step:,} steps are done already: nothing to train"
     changed = edited(sources, config.parts)
@@ -316,17 +354,27 @@ def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
         yield
 
 
-def open_run(directory: str | Path) -> Run:
+def open_run(directory: str | Path, best: bool = False) -> Run:
     """Open a run directory.
 
+    Args:
+        best: its network is that of best.pt, whose loss was the smallest of all that were saved on time,
+            not that of the newest checkpoint.
+
     Raises:
-        PinnError: there is no run.
+        PinnError: there is no run; with `best`, it has no best.pt yet.
     """
-    return Run(RunDirectory(Path(directory)))
+    found = Run(RunDirectory(Path(directory)), best=best)
+    if best:
+        best_of(found.path / "checkpoints")
+    return found
 
 
 class Run:
     """A run that was trained, wholly or in part: its configuration, metrics and network.
+
+    What was measured is there also where a part of the run is not installed; `config`, `network`,
+    `predict` and `train` need all of them.
 
     Of a loop that was trained elsewhere and watched there is no network, only what was measured.
 
@@ -335,13 +383,28 @@ class Run:
     >>> run.predict(x=[0.0, 0.5], t=[1.0, 1.0])["u"]
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(
+        self, directory: RunDirectory, config: Config | None = None, best: bool = False
+    ) -> None:
+        directory.read_table()
         self._directory = directory
+        self._config: Config | Watched | None = config
+        self._best = best
         self.path = directory.path
-        self.config: Config | Watched = directory.read_config()
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
+        return f"Run({str(self.path)!r}{', best=True' * self._best})"
+
+    @property
+    def config(self) -> Config | Watched:
+        """What was trained, every default written out.
+
+        Raises:
+            ConfigError: `pinn.toml` names what is not installed.
+        """
+        if self._config is None:
+            self._config = self._directory.read_config()
+        return self._config
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -374,7 +437,7 @@ class Run:
         return records
 
     def network(self) -> torch.nn.Module:
-        """The network with the parameters of the newest checkpoint."""
+        """The network with the parameters of the newest checkpoint, or of the best one."""
         return self._evaluated()[0]
 
     def predict(
@@ -402,11 +465,18 @@ class Run:
                 )
             arrays = list(table.T)
         module, evaluator = self._evaluated()
-        found = evaluator.at(module, np.stack([a.ravel() for a in arrays], axis=1))
+        with _apart(self._trained_here):
+            found = evaluator.at(module, np.stack([a.ravel() for a in arrays], axis=1))
         return {name: value.reshape(arrays[0].shape) for name, value in found.items()}
 
+    def on_grid(self) -> Reference:
+        """The observables on the evaluation grid, which is that of the reference, if there is one."""
+        module, evaluator = self._evaluated()
+        with _apart(self._trained_here):
+            return Reference(evaluator.grid.coordinates, evaluator.on_grid(module))
+
     def train(self, more_steps: int = 0, reporter: Reporter | None = None) -> Run:
-        """Continue training, the last stage by `more_steps` longer.
+        """Continue training from the newest checkpoint, the last stage by `more_steps` longer.
 
         Raises:
             PinnError: the last stage is over because of its `until`.
@@ -434,16 +504,26 @@ class Run:
 
     def _evaluated(self) -> tuple[torch.nn.Module, Evaluator]:
         config = self._trained_here
-        saved, _ = newest_whole(self._directory.checkpoints, of_run(config))
-        if saved is None:
-            raise PinnError(f"{self.path}: has no checkpoint yet")
+        saved = self._saved(config)
         config = evolve(config, run=evolve(config.run, device="cpu"))
-        module, _, evaluator = prepare(config)
+        with _apart(config):
+            module, _, evaluator = _built(config)
         try:
             module.load_state_dict(saved["module"])
         except (KeyError, RuntimeError) as error:
             raise _unfitting(self._directory, error) from error
         return module, evaluator
+
+    def _saved(self, config: Config) -> dict[str, Any]:
+        folder = self._directory.checkpoints
+        if self._best:
+            best = read_best(folder)
+            check_belongs(best_of(folder), best, of_run(config))
+            return best
+        saved, _ = newest_whole(folder, of_run(config))
+        if saved is None:
+            raise PinnError(f"{self.path}: has no checkpoint yet")
+        return saved
 
 
 @contextmanager

@@ -48,6 +48,25 @@ def restore_global_state(state: dict[str, Any]) -> None:
 
 
 @contextmanager
+def apart(dtype: torch.dtype) -> Iterator[None]:
+    """Whatever is global in torch, NumPy and Python is ours inside, and afterwards as before.
+
+    Args:
+        dtype: the format of numbers where none is named.
+    """
+    random, default = global_state(), torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+        restore_global_state(random)
+        if torch.cuda.is_initialized() and not random["cuda"]:  # its seed was waiting for that
+            torch.cuda.manual_seed_all(torch.initial_seed())
+
+
+@contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Whatever is called inside: modes, flags, buffers and random generators are afterwards as before.
 

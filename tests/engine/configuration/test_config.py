@@ -401,13 +401,13 @@ def test_overrides_reach_what_they_name(tmp_path: Path) -> None:
     assert config.table()["weighting"]["eta"] == 0.5
     assert config.factors == {"walls": 3.0}
     assert config.points.of_condition("walls")[1] == 9
-    assert str(config.directory) == "somewhere/a=b"
+    assert config.directory == Path("somewhere/a=b").absolute()
 
 
 def test_the_directory_is_named_after_the_file(tmp_path: Path) -> None:
     path = tmp_path / "my-run.toml"
     path.write_text(tomli_w.dumps(VALID), encoding="utf-8")
-    assert load_config(path).directory == Path("runs/my-run")
+    assert load_config(path).directory == Path("runs/my-run").absolute()
 
 
 LEAVES = [
@@ -618,7 +618,7 @@ def test_the_file_in_a_moved_run_directory_means_that_directory(tmp_path: Path) 
         '[run]\ndirectory = "elsewhere"\n[problem]\nname = "burgers"\n'
         '[[optimizers]]\nname = "adam"\nsteps = 1\n'
     )
-    assert load_config(file).directory == Path("elsewhere")
+    assert load_config(file).directory == Path("elsewhere").absolute()
     (tmp_path / "environment.json").write_text("[]")  # of something else, or damaged
     assert load_config(file).directory == Path("elsewhere")
     (tmp_path / "checkpoints").mkdir()
