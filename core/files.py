@@ -22,6 +22,8 @@ NO_ROOM = {
 }
 LARGEST = 64 * 2**20
 """Bytes of a file that is read at once, at most."""
+READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Each on the systems that have it: Windows would translate the ends of lines."""
 LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -86,7 +88,7 @@ def open_file(path: Path, within: Path | None = None) -> BinaryIO | None:
     try:
         if within is not None:
             stay_within(path, within)
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, READING)
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
             raise PinnError(f"{path}: is a link to nothing") from None
@@ -135,8 +137,15 @@ def stay_within(path: Path, folder: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Have the name of a new file survive a loss of power, where the system can be asked to."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except PermissionError:  # Windows opens no directory
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that syncs files alone
+            raise
     finally:
         os.close(descriptor)

@@ -167,7 +167,7 @@ class View:
         """The reference solution at the interior points, {observable: (n,)}."""
         if self.reference is None:
             return None
-        return self.reference.at(self.points.interior.double().cpu().numpy())
+        return self.reference.at(self.points.interior.cpu().double().numpy())
 
     def batch_gradients(self, batches: int, shuffled: bool = False) -> BatchGradients:
         """Gradients of `batches` blocks of the interior points, sizes equal to within one.

@@ -32,7 +32,10 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
             network or an ansatz that fails, more than the memory holds.
     """
     check_memory(config)
-    device, dtype = choose_device(config.run.device), number_format(config.run.precision)
+    device, dtype = (
+        choose_device(config.run.device, config.run.precision),
+        number_format(config.run.precision),
+    )
     module = build_module(config.network, config.problem, config.run.seed)
     module.to(device=device, dtype=dtype)
     first = config.stages[0]
@@ -116,17 +119,30 @@ def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) ->
                 )
 
 
-def choose_device(name: str) -> torch.device:
-    """ "auto" is the first GPU, or the CPU where there is none.
+def choose_device(name: str, precision: str = "float32") -> torch.device:
+    """ "auto" is the first CUDA GPU, or the CPU where there is none.
 
     Raises:
-        PinnError: an unknown device, or CUDA where there is none.
+        PinnError: an unknown device, one that is not there, or one that does not know the precision.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name, re.ASCII):
-        raise PinnError(f"[run] device: {name!r} is unknown; expected auto, cpu, cuda or cuda:1")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name, re.ASCII):
+        raise PinnError(
+            f"[run] device: {name!r} is unknown; expected auto, cpu, cuda, cuda:1 or mps"
+        )
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise PinnError(
+                "[run] device: 'mps' was asked for, but torch finds no GPU of Apple's here; "
+                'set device = "cpu" or "auto"'
+            )
+        if precision == "float64":
+            raise PinnError(
+                "[run] device: 'mps' has no double precision; "
+                'set precision = "float32", or device = "cpu"'
+            )
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:

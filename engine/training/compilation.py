@@ -40,6 +40,8 @@ def wanted(option: str, steps: int, device: torch.device) -> tuple[bool, str]:
 
 
 def _missing_compiler(device: torch.device) -> str | None:
+    if device.type == "mps":
+        return "compiling is not tried on mps"
     if device.type == "cuda":
         return None if find_spec("triton") else "triton is not installed"
     compiler = os.environ.get("CXX", "g++")

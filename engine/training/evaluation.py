@@ -125,5 +125,5 @@ class Evaluator:
         with torch.no_grad():
             unknowns = unknown_values(self.problem, dict(module.named_parameters()))
             pieces = [self._law(module, piece, unknowns) for piece in points.split(BATCH)]
-        values = torch.cat(pieces, 1).double().cpu().numpy()
+        values = torch.cat(pieces, 1).cpu().double().numpy()
         return dict(zip(self._law.names, values, strict=True))

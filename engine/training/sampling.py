@@ -80,10 +80,10 @@ def redraw_interior(
     """
 
     def seen(points: Points) -> Points:
-        return residuals(torch.as_tensor(points).to(interior)).double().cpu().numpy()
+        return residuals(torch.as_tensor(points).to(interior)).cpu().double().numpy()
 
     stream = numpy_generator(seed, "sampling", draw)
-    old = interior.double().cpu().numpy()
+    old = interior.cpu().double().numpy()
     if count != len(old):
         old = _inside(sampler, domain, count, stream)
     new = _checked(sampler, sampler.redraw(domain, old, seen, stream), old.shape)

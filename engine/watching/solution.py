@@ -76,7 +76,7 @@ class KnownSolution:
         self.asked = False
         """Whether somebody asked for the solution where there is none."""
         self._like = points
-        self._places = points.detach().double().cpu().numpy().copy()
+        self._places = points.detach().cpu().double().numpy().copy()
         self._solution = solution
 
     @cached_property
@@ -124,7 +124,7 @@ class KnownSolution:
         points = torch.as_tensor(grid.points()).to(self._like)
         with torch.no_grad():
             pieces = [self._fields(piece) for piece in points.split(BATCH)]
-        columns = torch.cat(pieces).double().cpu().numpy().T
+        columns = torch.cat(pieces).cpu().double().numpy().T
         shape = tuple(map(len, grid.coordinates.values())) or (len(points),)
         return {
             name: column.reshape(shape)

@@ -18,6 +18,7 @@ from pinn.core import ConfigError, PinnError
 from pinn.engine import load_config, parse_config
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import differences
+from pinn.engine.training.build import choose_device
 
 VALID: dict[str, Any] = {
     "run": {"device": "cpu", "compile": "never"},
@@ -310,6 +311,27 @@ def test_cuda_is_asked_for_and_absent(check: Check, monkeypatch: pytest.MonkeyPa
     result = check(changed(run={"device": "cuda"}))
     assert result.exit_code == 2
     assert "no CUDA device is available" in result.stderr
+
+
+def test_mps_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert choose_device("mps").type == "mps"
+
+
+def test_mps_is_refused_where_there_is_none(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    result = check(changed(run={"device": "mps"}))
+    assert result.exit_code == 2
+    assert "[run] device: 'mps' was asked for, but torch finds no GPU of Apple's" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_mps_has_no_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    with pytest.raises(
+        PinnError, match=r"^\[run\] device: 'mps' has no double precision; set prec"
+    ):
+        choose_device("mps", "float64")
 
 
 def test_cuda_number_that_does_not_exist(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
