@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.discovery import registry
-from pinn.core.domain import PointSet
+from pinn.core.domain import Box, PointSet
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Optimizer
 from pinn.core.problem import Reference
@@ -38,6 +38,8 @@ from pinn.engine.training.checkpoint import (
 from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
 from pinn.engine.training.environment import edited, environment, first_sources
 from pinn.engine.training.evaluation import Evaluator
+from pinn.engine.training.exported import EXPORTED, export_function
+from pinn.engine.training.mesh import write_mesh
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
@@ -436,6 +438,11 @@ class Run:
             warnings.warn(f"{records.path}: {text}, and left out", stacklevel=3)
         return records
 
+    @property
+    def domain(self) -> Box:
+        """The domain of the problem that was trained."""
+        return self._trained_here.problem.domain
+
     def network(self) -> torch.nn.Module:
         """The network with the parameters of the newest checkpoint, or of the best one."""
         return self._evaluated()[0]
@@ -474,6 +481,32 @@ class Run:
         module, evaluator = self._evaluated()
         with _apart(self._trained_here):
             return Reference(evaluator.grid.coordinates, evaluator.on_grid(module))
+
+    def export(self, path: str | Path, mesh: str | Path | None = None) -> None:
+        """Write what was trained for other programs; the ending of `path` says how.
+
+        - `.pt2`: a program of `torch.export`, which needs torch alone: coordinates (n, dimension) to
+          fields (n, fields), the ansatz included, for any n, in the precision of the run.
+        - `.onnx`: the same function, for the runtimes of ONNX.
+        - `.vtu`, `.vtk` and what else meshio writes: the observables at the points of a mesh.
+
+        Args:
+            mesh: a file that meshio reads, whose coordinates are those of the domain in their order; by
+                default the evaluation grid.
+
+        Raises:
+            PinnError: the ending is unknown, a package is missing, or the network or mesh does not fit.
+        """
+        path = Path(path)
+        if path.suffix in EXPORTED:
+            if mesh is not None:
+                raise PinnError(f"{path}: holds a function; a mesh belongs to .vtu and its like")
+            module, _ = self._evaluated()
+            config = self._trained_here
+            with _apart(config):
+                export_function(path, config.problem, module, number_format(config.run.precision))
+        else:
+            write_mesh(path, self, None if mesh is None else Path(mesh))
 
     def train(self, more_steps: int = 0, reporter: Reporter | None = None) -> Run:
         """Continue training from the newest checkpoint, the last stage by `more_steps` longer.

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import click
 
 from pinn.core import hookimpl
+from pinn.plugins.commands.export import export
 from pinn.plugins.commands.parts import describe, list_parts
+from pinn.plugins.commands.predict import predict
 from pinn.plugins.commands.reports import compare, diagnose, reference, report
 from pinn.plugins.commands.run import check, run
 from pinn.plugins.commands.scaffold import init, new
@@ -13,4 +15,17 @@ from pinn.plugins.commands.scaffold import init, new
 
 @hookimpl
 def pinn_commands() -> Sequence[click.Command]:
-    return [run, check, list_parts, describe, init, new, report, diagnose, compare, reference]
+    return [
+        run,
+        check,
+        list_parts,
+        describe,
+        init,
+        new,
+        report,
+        diagnose,
+        compare,
+        predict,
+        export,
+        reference,
+    ]

@@ -8,6 +8,7 @@ import click
 
 from pinn import engine
 from pinn.core import PinnError
+from pinn.plugins.commands.shown import shown
 
 
 @click.command()
@@ -44,7 +45,7 @@ def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
 def report(run: Path) -> None:
     """Write the report of RUN, a run's directory, again: report.html and figures/ in it."""
     path = engine.write_report(run, lambda text: click.echo(f"note: {text}", err=True))
-    click.echo(f"wrote {path}; its figures for print: {run / 'figures'}/")
+    click.echo(f"wrote {shown(path)}; its figures for print: {run / 'figures'}/")
 
 
 @click.command()

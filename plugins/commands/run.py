@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pinn import engine
+from pinn.plugins.commands.shown import shown
 
 SIGINT_STATUS = 130
 
@@ -39,7 +40,7 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
         raise SystemExit(SIGINT_STATUS)
     events = [event for o in config.observers for event in o.analyzer.events]
     click.echo(_report(finished.summary, events))
-    click.echo(f"report: {finished.path / 'report.html'}")
+    click.echo(f"report: {shown(finished.path / 'report.html')}")
 
 
 def _report(summary: dict[str, Any], events: list[str]) -> str:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from pinn.analyzers.phases_traces import read_trace
-from pinn.core import PinnError
+from pinn.core import Box, PinnError
 from pinn.core.records import Records
 from pinn.engine import parse_config
 from pinn.engine.configuration.overrides import override
@@ -21,6 +21,7 @@ from pinn.engine.configuration.reader import parse_toml
 from pinn.engine.configuration.stored import Environment, Summary, read_arrays, read_json
 from pinn.engine.configuration.until import parse_until
 from pinn.engine.training.checkpoint import CorruptCheckpoint, newest_whole, read, save
+from pinn.plugins.commands.predict import read_table
 
 Read = Callable[[Path], object]
 EXAMPLES = pytest.mark.parametrize("examples", [100, pytest.param(1500, marks=pytest.mark.slow)])
@@ -61,6 +62,7 @@ ENVIRONMENT = json.dumps(
 TRACE = b"step,gradient_mean_norm,gradient_std_norm,rel_l2\n" + b"".join(
     b"%d,1.5,0.5,\n" % step for step in range(1, 9)
 )
+POINTS = b"name,y,x\r\n" + b"".join(b'"a, b",0.%d,-1e-%d\r\n' % (n, n) for n in range(1, 9))
 ODD = [
     b"null", b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"[" * 3000, b"{", b"\xff\xfe",
     b"\xef\xbb\xbf", b"\x00", b"\x1b[31m", b"\n", b"\r", b'"', b",", b"true", b"[]",
@@ -108,6 +110,11 @@ FILES: dict[str, tuple[str, bytes | Callable[[Path], bytes], Read]] = {
     "environment.json": ("e.json", ENVIRONMENT, lambda p: read_json(p, p.parent, Environment)),
     "predictions.npz": ("predictions.npz", arrays, lambda p: read_arrays(p, p.parent)),
     "checkpoint": ("step-000000001.pt", checkpoint, a_checkpoint),
+    "points.csv": (
+        "points.csv",
+        POINTS,
+        lambda path: read_table(path).points(Box(x=(0, 1), y=(0, 1))),
+    ),
     "trace.csv": ("trace.csv", TRACE, lambda path: read_trace(path).phases()),
     "trace.jsonl": ("trace.jsonl", METRICS, lambda path: read_trace(path).phases()),
 }
