@@ -6,6 +6,7 @@ from pinn.core.errors import (
     ConfigError as ConfigError,
     PinnError as PinnError,
     TrainingError as TrainingError,
+    Unavailable as Unavailable,
 )
 from pinn.core.files import open_file as open_file
 from pinn.core.hookspecs import hookimpl as hookimpl
@@ -38,7 +39,6 @@ from pinn.core.problem import (
     Condition as Condition,
     Measurements as Measurements,
     Problem as Problem,
-    Reference as Reference,
     Unknown as Unknown,
 )
 from pinn.core.records import Records as Records
@@ -48,4 +48,5 @@ from pinn.core.shapes import (
     Mesh as Mesh,
     Polygon as Polygon,
 )
+from pinn.core.reference import Reference as Reference
 from pinn.core.view import BatchGradients as BatchGradients, View as View

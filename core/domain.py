@@ -23,8 +23,8 @@ Mask = NDArray[np.bool_]
 Placed = tuple[Points, Points, Mask]
 """Points, (n, dimension); the outward unit normals there, NaN where there is none; which count, (n,)."""
 
-AT_AN_END = 1e-6
-"""Of an interval: how near a value is to an end that means the end, as one of single precision does."""
+AT_AN_END, IN_SINGLE_PRECISION = 1e-5, 1e-6
+"""Of an interval's length, and of its numbers: how far from an end a rounded number still means it."""
 BESIDE = 1e-8
 """Of a shape's diameter: how far beside its boundary one looks for what is inside."""
 BOUNDARY = "boundary"
@@ -184,7 +184,8 @@ class Shape(ABC):
 
     def _same(self, name: str, a: float, b: float) -> bool:
         low, high = self.intervals[name]
-        return abs(a - b) <= AT_AN_END * max(high - low, abs(low), abs(high))
+        rounding = IN_SINGLE_PRECISION * max(abs(low), abs(high))
+        return abs(a - b) <= max(AT_AN_END * (high - low), rounding)
 
     def _slice(self, text: str, parts: Mapping[str, Sequence[Face]]) -> Face:
         """Where some coordinates have a value, cut to the shape."""

@@ -27,6 +27,10 @@ class PinnError(Exception):
         return (str(self),)
 
 
+class Unavailable(PinnError):
+    """What an analyzer needs is not there, so that it is left out; the text begins with "needs"."""
+
+
 class TrainingError(PinnError):
     """Training cannot go on; what was saved before stays."""
 

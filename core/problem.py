@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pinn.core.domain import Points, Shape
 from pinn.core.errors import PinnError, one_of
+from pinn.core.reference import Reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,35 +151,6 @@ class Unknown:
                 f"Unknown(start={self.start!r}): expected a finite number"
                 + (" above 0, as it is positive" if self.positive else "")
             )
-
-
-@frozen
-class Reference:
-    """A solution on a tensor grid.
-
-    Attributes:
-        coordinates: {name: 1-D array}, in the order of the domain.
-        fields: {name: array on meshgrid(*coordinates, indexing="ij")}.
-    """
-
-    coordinates: Mapping[str, NDArray[Any]]
-    fields: Mapping[str, NDArray[Any]]
-
-    def points(self) -> NDArray[Any]:
-        """The grid points, (n, dimension), in the order of the raveled fields."""
-        grids = np.meshgrid(*self.coordinates.values(), indexing="ij")
-        return np.stack([grid.ravel() for grid in grids], axis=1)
-
-    def at(self, points: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-        """The fields at points (n, dimension) of the domain, interpolated linearly: {name: (n,)}."""
-        from scipy.interpolate import RegularGridInterpolator
-
-        axes = tuple(self.coordinates.values())
-        inside = np.clip(points, [axis[0] for axis in axes], [axis[-1] for axis in axes])
-        return {
-            name: RegularGridInterpolator(axes, np.asarray(values, float))(inside)
-            for name, values in self.fields.items()
-        }
 
 
 class Problem(ABC):

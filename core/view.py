@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pinn.core.domain import PointSet
-    from pinn.core.problem import Problem, Reference
+    from pinn.core.problem import Problem
     from pinn.core.records import Records
+    from pinn.core.reference import Reference
 
 Named = dict[str, "Tensor"]
 Forward = Callable[["Tensor"], Any]
@@ -128,7 +129,7 @@ class View:
 
     @property
     def reference(self) -> Reference | None:
-        """The reference solution on the evaluation grid."""
+        """The reference solution on the evaluation grid, or at its own points; NaN where not known."""
         return self._evaluator.reference
 
     @cached_property

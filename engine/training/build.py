@@ -45,7 +45,7 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     _check_factors("[weighting.factors]", config.factors, objective.names)
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
-    evaluator = Evaluator(config.problem, dtype, device)
+    evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
     _try(config.network, module, objective, evaluator)
     return module, objective, evaluator
 

@@ -11,7 +11,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from pinn.core.errors import PinnError, out_of_memory
+from pinn.core.errors import PinnError, Unavailable, out_of_memory
 from pinn.core.parts import Analyzer
 from pinn.core.records import FAILURE, Records
 from pinn.core.view import View
@@ -90,6 +90,9 @@ class Observing:
                     raise TypeError(f"measure returned {kind}, not {{quantity: value}}")
                 if found:
                     self.records.add(view.step, found, analyzer.name)
+        except Unavailable as error:
+            self._note_failure(analyzer, str(error), view.step)
+            return
         except Exception as error:
             if isinstance(error, PinnError) or out_of_memory(error):
                 raise

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinn.core.files import write_atomically
-from pinn.core.problem import Reference
+from pinn.core.reference import Reference
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.trainer import Trainer

@@ -131,10 +131,12 @@ def _start(module: torch.nn.Module, config: Config, directory: RunDirectory) -> 
     return start_from(module, config.problem, config.start)
 
 
-def _check_reference(config: Config, evaluator: Evaluator) -> None:
+def _check_reference(config: Config, evaluator: Evaluator) -> list[str]:
+    """What to know of the reference."""
     origin = registry().origin_of(config.problem)
     if origin is None or not origin.built_in:  # those take seconds, and have their own tests
-        evaluator.check_reference()
+        return evaluator.check_reference()
+    return []
 
 
 def _drawn(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
@@ -226,7 +228,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     module, objective, evaluator = _built(config)
     started = _start(module, config, directory)
     with blaming():
-        _check_reference(config, evaluator)
+        notes = _check_reference(config, evaluator)
         state = initial_state(config, module, len(objective.equations.names))
         for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
             build_optimizer(stage.optimizer, module)
@@ -275,6 +277,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
     )
+    for note in notes:
+        reporter.note(f"note: {note}")
     if compiles and not state.step:
         reporter.note("the first step compiles, which can take a minute")
     return trainer

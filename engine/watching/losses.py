@@ -9,14 +9,10 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from pinn.core.errors import PinnError
+from pinn.core.errors import PinnError, Unavailable
 
 PROBE = 2
 """Points of a batch that the functions are tried on."""
-
-
-class Unavailable(PinnError):
-    """An analyzer asks for what a watched loop cannot give; the text begins with "needs"."""
 
 
 @frozen(eq=False)

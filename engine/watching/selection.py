@@ -7,11 +7,10 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from pinn.core.discovery import registry
-from pinn.core.errors import ConfigError, PinnError
+from pinn.core.errors import ConfigError, PinnError, Unavailable
 from pinn.core.view import View
 from pinn.engine.configuration.config import Observer
 from pinn.engine.configuration.reader import parse_analyzers
-from pinn.engine.watching.losses import Unavailable
 from pinn.engine.watching.solution import KnownSolution
 
 NO_SOLUTION = 'needs a solution: pass solution={"u": a function of the points, or an array}'

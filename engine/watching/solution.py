@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pinn.core.domain import Box
-from pinn.core.errors import PinnError
-from pinn.core.problem import Problem, Reference
+from pinn.core.errors import PinnError, Unavailable
+from pinn.core.problem import Problem
+from pinn.core.reference import Reference
 from pinn.core.view import Forward
 from pinn.engine.training.evaluation import BATCH, GRID, grid_coordinates
-from pinn.engine.watching.losses import Unavailable
 
 Exact = Callable[[Tensor], Any]
 
@@ -40,7 +40,7 @@ class WatchedProblem(Problem):
 class AtPoints(Reference):
     """A solution that is known at scattered points, and only there."""
 
-    places: NDArray[np.float64]
+    places: NDArray[np.float64] = field(kw_only=True)
 
     def points(self) -> NDArray[np.float64]:
         return self.places
@@ -106,7 +106,7 @@ class KnownSolution:
         if functions and self.grid is not None:
             return self.grid
         known = {n: _exact(n, known, self._places) for n, known in self._solution.items()}
-        return AtPoints({}, known, self._places)
+        return AtPoints({}, known, places=self._places)
 
     @property
     def reference(self) -> Reference | None:

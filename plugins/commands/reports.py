@@ -23,7 +23,7 @@ def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
     """Write the reference solution of PROBLEM on its evaluation grid.
 
     The file has a 1-D array per coordinate and one array per field on their
-    meshgrid(indexing="ij").
+    meshgrid(indexing="ij"); of a reference at scattered points, one number a point.
     """
     import numpy as np
 
@@ -35,7 +35,7 @@ def reference(problem: str, output: Path, options: tuple[str, ...]) -> None:
             np.savez_compressed(file, **found.coordinates, **found.fields)  # type: ignore[arg-type]
     except OSError as error:
         raise PinnError(f"{output}: cannot be written: {error.strerror}") from None
-    shape = " x ".join(str(len(c)) for c in found.coordinates.values())
+    shape = " x ".join(map(str, found.shape))
     names = ", ".join([*found.coordinates, *found.fields])
     click.echo(f"wrote {output}: {names} on {shape} points")
 

@@ -315,9 +315,18 @@ def test_a_reference_that_does_not_fit() -> None:
             reference=lambda self: Reference({"x": x, "t": t}, {name: np.ones(shape)}),
         )
 
-    fails(reference((4, 5)), r"'u' has shape \(4, 5\) on a grid of \(5, 4\)", 'indexing="ij"')
-    fails(reference((5, 4), "w"), "the first observable, 'u', .* is not in the reference.*w")
-    fails(reference((5, 4), last=2.0), "the reference's x runs from 0 to 2, beyond the domain")
+    fails(reference((4, 5)), r"has u of shape \(4, 5\).* make \(5, 4\)", 'indexing="ij"')
+    fails(reference((5, 4), "w"), "has w; expected one of u")
+    fails(reference((5, 4), last=2.0), "has x from 0 to 2, outside of 0 to 1")
+    fails(evolved(Heat, reference=lambda self: {"x": 1}), "is a dict; return a pinn.core.Reference")
+    several = evolved(
+        Heat,
+        observables=lambda self, q: {"u": q.u, "w": 2 * q.u},
+        reference=lambda self: Reference(
+            {"x": [0.0, 1.0], "t": [0.0, 1.0]}, {"w": np.ones((2, 2))}
+        ),
+    )
+    fails(several, "the first observable, 'u', .* is not in the reference.*w")
 
 
 def test_faces_and_names_that_are_not_usable() -> None:

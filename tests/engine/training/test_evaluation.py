@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from attrs import frozen
 from hypothesis import given, strategies as st
 
 from pinn.core import Box, PinnError, Problem, Reference, offered
-from pinn.engine import check, parse_config, train
+from pinn.engine import check, parse_config, reference_solution, train
+from pinn.engine.training.evaluation import Evaluator
 
 SHAPES = st.lists(st.integers(2, 5), min_size=1, max_size=3)
 
@@ -88,58 +91,232 @@ def line(low: float, high: float, count: int = 3) -> np.ndarray:
     return np.linspace(low, high, count)
 
 
+X, T = line(0, 1), line(0, 2, 4)
+
+
+def field(x: Any, t: Any) -> Any:
+    """Values that tell its two coordinates apart."""
+    return 1 + x + 10 * t
+
+
+ON_GRID = field(*np.meshgrid(X, T, indexing="ij"))
+PLACES = np.random.default_rng(0).uniform((0, 0), (1, 2), (50, 2))
+
+
+@frozen
+class Odd(Problem):
+    """u_t = 0."""
+
+    name = "odd"
+    fields = ("u",)
+    domain = Box(x=(0, 1), t=(0, 2))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"still": q.u_t}
+
+
+def with_reference(found: Any, **methods: Any) -> type[Problem]:
+    reference = {"reference": lambda self: found() if callable(found) else found}
+    return frozen(type("Odd", (Odd,), {"__doc__": Odd.__doc__, **reference, **methods}))
+
+
+def config_of(tmp_path: Path, *analyzers: str) -> Any:
+    return parse_config(
+        {
+            "run": {"directory": str(tmp_path / "run")},
+            "problem": {"name": "odd"},
+            "network": {"width": 4, "depth": 1},
+            "points": {"interior": 8},
+            "optimizers": [{"name": "adam", "steps": 1}],
+            "analyzers": [{"name": name} for name in analyzers],
+        }
+    )
+
+
 @pytest.mark.parametrize(
-    ("coordinates", "shape", "name", "message"),
+    ("make", "message"),
     [
+        (lambda: Reference({"x": X}, {"u": X}), "has the coordinates x; expected t, x"),
         (
-            {"t": line(0, 2), "x": line(0, 1)},
-            (3, 3),
-            "u",
-            "has the coordinates t, x; expected x, t",
+            lambda: Reference({"x": X, "t": T}, {"u": ON_GRID.T}),
+            r"has u of shape \(4, 3\).* x, t make",
         ),
-        ({"x": line(0, 1)}, (3,), "u", "has the coordinates x; expected x, t"),
-        ({"x": line(0, 1), "t": line(2, 0)}, (3, 3), "u", "values of t that do not rise"),
-        ({"x": np.zeros((3, 3)), "t": line(0, 2)}, (3, 3), "u", "values of x that do not rise"),
+        (lambda: Reference({"x": X, "t": T}, {"u": ON_GRID.ravel()}), r"u of shape \(12,\).* make"),
+        (lambda: Reference({"x": X, "t": X}, {"u": np.ones((3, 2))}), r"has u of shape \(3, 2\)"),
+        (lambda: Reference({"x": [0, 1, 0], "t": T}, {"u": ON_GRID}), "a value of x twice"),
+        (lambda: Reference({"x": [0, 1, np.nan], "t": T}, {"u": ON_GRID}), "one that is no number"),
         (
-            {"x": line(0, 1.1), "t": line(0, 2)},
-            (3, 3),
-            "u",
-            "has x from 0 to 1.1, outside of 0 to 1",
+            lambda: Reference({"x": ["a"], "t": T}, {"u": ON_GRID}),
+            "has x, which is no array of numb",
         ),
-        ({"x": line(0, 1), "t": line(0, 2, 4)}, (4, 3), "u", r"shape \(4, 3\); .* make \(3, 4\)"),
-        ({"x": line(0, 1), "t": line(0, 2)}, (9,), "u", r"has u of shape \(9,\)"),
-        ({"x": line(0, 1), "t": line(0, 2)}, (3, 3), "w", "has w; expected one of u"),
+        (
+            lambda: Reference({"x": X, "t": T}, {"u": 1j * ON_GRID}),
+            "has u, which is no array of numb",
+        ),
+        (
+            lambda: Reference({"x": X, "t": 2 * T}, {"u": ON_GRID}),
+            "has t from 0 to 4, outside of 0 to 2",
+        ),
+        (lambda: Reference({"x": X, "t": T}, {"w": ON_GRID}), "has w; expected one of u"),
+        (lambda: Reference({"x": X, "t": T}, {"w": ON_GRID, "U": ON_GRID}), "expected one of u"),
+        (lambda: Reference({"x": X, "t": T}, {}), "has none; expected one of u"),
+        (
+            lambda: Reference({"x": X, "t": T}, {"u": np.nan * ON_GRID}),
+            "no value of u that is a number",
+        ),
+        (lambda: Reference({"x": X, "t": T}, {"u": ON_GRID / 0}), "has infinite values of u"),
+        (
+            lambda: Reference({"x": X, "t": T}, {"u": ON_GRID}, scattered=True),
+            r"has scattered=True, and needs one number a point .* x \(3,\), t \(4,\)",
+        ),
+        ({"x": X}, "is a dict; return a pinn.core.Reference, or None"),
     ],
 )
-def test_a_reference_that_does_not_fit_is_refused(
-    coordinates: dict[str, np.ndarray],
-    shape: tuple[int, ...],
-    name: str,
-    message: str,
-    tmp_path: Path,
-) -> None:
-    @frozen
-    class Odd(Problem):
-        """u_t = 0."""
-
-        name = "odd"
-        fields = ("u",)
-        domain = Box(x=(0, 1), t=(0, 2))
-
-        def equations(self, q: Any) -> dict[str, Any]:
-            return {"still": q.u_t}
-
-        def reference(self) -> Reference:
-            return Reference(coordinates, {name: np.zeros(shape)})
-
-    with offered(Odd):
-        config = parse_config(
-            {
-                "run": {"directory": str(tmp_path)},
-                "problem": {"name": "odd"},
-                "optimizers": [{"name": "adam", "steps": 1}],
-            }
-        )
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_reference_that_does_not_fit_is_refused(make: Any, message: str, tmp_path: Path) -> None:
+    with offered(with_reference(make)):
         for attempt in (check, train):
             with pytest.raises(PinnError, match=rf"the reference of problem 'odd'.* {message}"):
-                attempt(config)
+                attempt(config_of(tmp_path))
+
+
+def test_an_observable_under_nearly_its_name_is_refused(tmp_path: Path) -> None:
+    both = with_reference(
+        lambda: Reference({"x": X, "t": T}, {"u": ON_GRID, "SPEED": ON_GRID}),
+        observables=lambda self, q: {"u": q.u, "speed": q.u.abs()},
+    )
+    with (
+        offered(both),
+        pytest.raises(PinnError, match="'SPEED', and the observable is called 'speed'"),
+    ):
+        check(config_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Reference({"x": X, "t": T}, {"u": ON_GRID}),
+        lambda: Reference({"t": T, "x": X}, {"u": ON_GRID.T}),
+        lambda: Reference({"x": X[::-1], "t": T[::-1]}, {"u": ON_GRID[::-1, ::-1]}),
+        lambda: Reference({"x": X.tolist(), "t": T.tolist()}, {"u": ON_GRID.tolist()}),
+        lambda: Reference(
+            {"x": torch.tensor(X), "t": torch.tensor(T)},
+            {"u": torch.tensor(ON_GRID, requires_grad=True)},
+        ),
+        lambda: Reference(
+            dict(zip("tx", np.meshgrid(T, X), strict=True)), {"u": field(*np.meshgrid(T, X)[::-1])}
+        ),
+        lambda: Reference(
+            dict(zip("xt", (c.ravel()[::-1] for c in np.meshgrid(X, T)), strict=True)),
+            {"u": field(*np.meshgrid(X, T)).ravel()[::-1]},
+        ),
+    ],
+    ids=["grid", "order", "falling", "lists", "tensors", "meshgrid", "points of a grid"],
+)
+def test_however_a_grid_is_written_it_is_the_same(make: Any) -> None:
+    found = reference_solution(with_reference(make)())
+    assert found is not None
+    assert list(found.coordinates) == ["x", "t"]
+    assert not found.scattered
+    np.testing.assert_array_equal(found.coordinates["x"], X)
+    np.testing.assert_array_equal(found.coordinates["t"], T)
+    np.testing.assert_array_equal(found.fields["u"], ON_GRID)
+
+
+def scattered() -> Reference:
+    return Reference(dict(zip("tx", PLACES.T[::-1], strict=True)), {"u": field(*PLACES.T)})
+
+
+def test_scattered_points_are_told_from_a_grid_by_the_shapes() -> None:
+    found = reference_solution(with_reference(scattered)())
+    assert found is not None
+    assert (found.scattered, found.shape) == (True, (50,))
+    np.testing.assert_array_equal(found.points(), PLACES)
+    np.testing.assert_array_equal(found.fields["u"], field(*PLACES.T))
+    corners = Reference({"x": X, "t": X}, {"u": np.ones((3, 3))})
+    assert not corners.scattered
+    grid_as_points = Reference(*_as_points(), scattered=True)
+    assert (grid_as_points.scattered, grid_as_points.shape) == (True, (12,))
+    twice = Reference({"x": [0.0, 0.5, 0.5]}, {"u": [1.0, 2.0, 4.0]}, scattered=True)
+    assert twice.at(np.array([[0.25], [0.5], [0.7]]))["u"].tolist() == pytest.approx(
+        [2, 3, math.nan], nan_ok=True
+    )
+
+
+def _as_points() -> tuple[dict[str, Any], dict[str, Any]]:
+    x, t = (c.ravel() for c in np.meshgrid(X, T))
+    return {"x": x, "t": t}, {"u": field(x, t)}
+
+
+def test_between_scattered_points_it_is_linear_and_unknown_beyond() -> None:
+    found = scattered().at(np.array([[1.0, 0.5], [1e9, 0.5]]))["u"]  # in the order t, x
+    assert found[0] == pytest.approx(field(0.5, 1.0), rel=1e-12)
+    assert math.isnan(found[1])
+    line = Reference({"x": np.linspace(0, 1, 9), "t": np.full(9, 2.0)}, {"u": np.arange(9.0)})
+    assert np.isnan(line.at(np.array([[0.5, 1.0]]))["u"]).all()
+    four = dict(zip("xyzt", np.random.default_rng(1).uniform(size=(4, 30)), strict=True))
+    with pytest.raises(PinnError, match="scattered points of 4 coordinates"):
+        Reference(four, {"u": np.ones(30)}).at(np.ones((1, 4)))
+
+
+def test_what_is_not_known_is_nan_there_and_nowhere_else() -> None:
+    hole = ON_GRID.copy()
+    hole[0, 0] = np.nan
+    found = Reference({"x": X, "t": T}, {"u": hole}).at(np.array([[0.1, 0.1], [0.9, 1.9]]))["u"]
+    assert math.isnan(found[0])
+    assert found[1] == pytest.approx(field(0.9, 1.9))
+    early = Reference({"x": X, "t": T / 4}, {"u": ON_GRID})
+    assert np.isnan(early.at(np.array([[0.5, 1.5]]))["u"]).all()
+    once = Reference({"x": X, "t": [1.0]}, {"u": ON_GRID[:, :1]})
+    found = once.at(np.array([[0.5, 1.0], [0.5, 0.9]]))["u"]
+    assert found[0] == ON_GRID[1, 0]
+    assert math.isnan(found[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Reference({"x": X, "t": T / 4}, {"u": ON_GRID}), ["t from 0 to 0.5 of 0 to 2"]),
+        (
+            lambda: Reference({"x": X, "t": [2.0]}, {"u": ON_GRID[:, :1]}),
+            ["t from 2 to 2 of 0 to 2"],
+        ),
+        (lambda: Reference({"x": X[:-1], "t": T}, {"u": ON_GRID[:-1]}), []),
+        (
+            lambda: Reference({"x": X, "t": T}, {"u": ON_GRID, "p": ON_GRID}),
+            ["has p, which no obser"],
+        ),
+        (scattered, []),
+    ],
+    ids=["early", "one time", "a period", "more", "scattered"],
+)
+def test_what_a_reference_leaves_out_is_said(make: Any, told: list[str], tmp_path: Path) -> None:
+    problem = with_reference(make)
+    evaluator = Evaluator(problem(), torch.float64, torch.device("cpu"))
+    found = evaluator.check_reference()
+    assert len(found) == len(told)
+    for text, expected in zip(found, told, strict=True):
+        assert expected in text
+
+
+class Triangle(Box):
+    """The half of a box below its diagonal."""
+
+    def inside(self, points: Any) -> Any:
+        return super().inside(points) & (points.sum(1) <= 1)
+
+
+def test_on_the_grid_nothing_is_known_outside_of_the_domain() -> None:
+    exact = {"solution": lambda self, q: {"u": q.x + 2}, "domain": Triangle(x=(0, 1), t=(0, 1))}
+    problem = with_reference(None, **exact, grid={"x": 5, "t": 3})()
+    evaluator = Evaluator(problem, torch.float64, torch.device("cpu"))
+    module = torch.nn.Linear(2, 1).double()
+    found = evaluator.on_grid(module)["u"]
+    x, t = np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 1, 3), indexing="ij")
+    assert evaluator.reference is not None
+    np.testing.assert_array_equal(np.isfinite(found), x + t <= 1)
+    np.testing.assert_array_equal(
+        evaluator.reference.fields["u"], np.where(x + t <= 1, x + 2, np.nan)
+    )
+    inside = evaluator.at(module, np.stack([x.ravel(), t.ravel()], 1))["u"].reshape(5, 3)
+    np.testing.assert_allclose(found[x + t <= 1], inside[x + t <= 1], rtol=1e-14)
