@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 SOURCE = "Anagnostopoulos et al., arXiv 2403.18494."
 BIT = 0.5  # bits that an axis spans at least: less is rounding of the bins
 STUCK = 0.8  # share of binary activations from which a layer hardly passes gradients on
+EVERYWHERE = slice(None)
 TRAJECTORY = 100  # points of one line of the information plane: more would hide one another
 
 
@@ -68,13 +69,17 @@ def binarisation(activations: Array, threshold: float) -> float:
 
 
 def layer_measures(
-    activations: Array, target: NDArray[np.int64] | None, bins: int, threshold: float
+    activations: Array,
+    target: NDArray[np.int64] | None,
+    bins: int,
+    threshold: float,
+    known: NDArray[np.bool_] | slice = EVERYWHERE,
 ) -> dict[str, float]:
     """I(X; T) and I(T; Y) in bits, saturation in percent, binarisation: of one layer (points, neurons).
 
     T is a function of X, so that I(X; T) = H(T), of which the share kept is H(T) / log₂ N, NaN of one
-    point. `target` holds the symbols of Y; None: no reference. All are NaN where an activation is not
-    finite.
+    point. `target` holds the symbols of Y at the points that are `known`, where I(T; Y) is taken; None:
+    no reference. All are NaN where an activation is not finite.
     """
     names = ["information_xt", "information_kept", "saturation", "binarisation"]
     if target is not None:
@@ -87,7 +92,7 @@ def layer_measures(
     kept = told / math.log2(len(layer)) if len(layer) > 1 else math.nan
     found = [told, kept, saturation(placed), binarisation(activations, threshold)]
     if target is not None:
-        found.append(mutual_information(layer, target))
+        found.append(mutual_information(layer[known], target))
     return dict(zip(names, found, strict=True))
 
 
@@ -101,7 +106,8 @@ class Compression(Analyzer):
     """What the hidden layers keep of the points, their saturation, and the norms of the weights.
 
     Per layer: I(X; T) and I(T; Y) in bits by relative binning of N points, Y the reference solution
-    there; saturation in percent; binarisation. Frobenius norms of the weight matrices.
+    there, taken where it is known; saturation in percent; binarisation. Frobenius norms of the weight
+    matrices.
     I(X; T) is at most `information_x` = log₂ N, I(T; Y) at most `information_y` = H(Y).
 
     Where points are few, every one has a T of its own, in an untrained network too, and "loses nothing"
@@ -129,12 +135,12 @@ class Compression(Analyzer):
         if not hidden:
             return found
         found["information_x"] = math.log2(self.points or len(view.points.interior))
-        target = self._target(fields or {})
+        known, target = self._target(fields or {})
         if target is not None:
             found["information_y"] = entropy(target)
         for layer, activations in hidden.items():
             values = activations.cpu().numpy()
-            measures = layer_measures(values, target, self.bins, self.binary_above)
+            measures = layer_measures(values, target, self.bins, self.binary_above, known)
             found |= {f"{name}.{layer}": value for name, value in measures.items()}
         return found
 
@@ -146,10 +152,17 @@ class Compression(Analyzer):
         hidden = view.activations_at(torch.as_tensor(points).to(view.points.interior))
         return hidden, view.reference.at(points) if view.reference else None
 
-    def _target(self, fields: Mapping[str, Array]) -> NDArray[np.int64] | None:
-        """The symbols of Y; None where the reference solution is not known at every point."""
-        placed = [positions(field[:, None], self.bins) for field in fields.values()]
-        return symbols(np.hstack(placed)) if placed and np.isfinite(placed).all() else None
+    def _target(
+        self, fields: Mapping[str, Array]
+    ) -> tuple[NDArray[np.bool_] | slice, NDArray[np.int64] | None]:
+        """The points where the reference solution is known, and the symbols of Y there, if any."""
+        if not fields:
+            return EVERYWHERE, None
+        known: NDArray[np.bool_] = np.all(np.isfinite([*fields.values()]), axis=0)
+        if not known.any():
+            return EVERYWHERE, None
+        placed = [positions(field[known, None], self.bins) for field in fields.values()]
+        return known, symbols(np.hstack(placed)) if np.isfinite(placed).all() else None
 
     def figures(self, records: Records) -> Iterator[Plot]:
         yield from per_layer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,44 @@ FALLEN = 100.0
 """By what the loss of a run has fallen that seems to succeed."""
 
 
+NEGLIGIBLE = 1e-14
+"""A reference that is so much smaller than the largest of the others is rounding."""
+
+
 def relative_l2(predicted: NDArray[Any], reference: NDArray[Any]) -> float:
-    """‖u − u_ref‖₂ / ‖u_ref‖₂ over all grid points; the absolute norm where the reference is zero."""
-    scale = float(np.linalg.norm(reference))
-    return float(np.linalg.norm(predicted - reference)) / (scale or 1.0)
+    """‖u − u_ref‖₂ / ‖u_ref‖₂ over the points where u_ref is not NaN; NaN where it is zero at all."""
+    known = ~np.isnan(reference)
+    scale = float(np.linalg.norm(reference[known]))
+    return float(np.linalg.norm(predicted[known] - reference[known])) / scale if scale else math.nan
+
+
+def root_mean_square(predicted: NDArray[Any], reference: NDArray[Any]) -> float:
+    """√(mean (u − u_ref)²) over the points where u_ref is not NaN, in the units of the field."""
+    known = ~np.isnan(reference)
+    return float(np.sqrt(np.mean((predicted[known] - reference[known]) ** 2)))
 
 
 def maximum(predicted: NDArray[Any], reference: NDArray[Any]) -> float:
-    """max |u − u_ref|, in the units of the field."""
-    return float(np.max(np.abs(predicted - reference)))
+    """max |u − u_ref| over the points where u_ref is not NaN, in the units of the field."""
+    known = ~np.isnan(reference)
+    return float(np.max(np.abs(predicted[known] - reference[known])))
+
+
+def zero_fields(reference: Mapping[str, NDArray[Any]]) -> set[str]:
+    """The fields that are zero, or so small beside the largest that they are its rounding."""
+    sizes = {name: float(np.nanmax(np.abs(values))) for name, values in reference.items()}
+    largest = max(sizes.values(), default=0.0)
+    return {name for name, size in sizes.items() if size <= NEGLIGIBLE * largest}
 
 
 @frozen
 class Error(Analyzer):
-    """Relative L2 and L∞ error of every observable on the evaluation grid."""
+    """Relative L2 and L∞ error of every observable on the evaluation grid.
+
+    Where the reference of an observable is zero, or mere rounding beside the other ones, the root mean
+    square of the error in place of the relative one. Of points where the reference is not known nothing
+    is counted.
+    """
 
     name = "error"
     shows = "rel_l2"
@@ -42,11 +67,16 @@ class Error(Analyzer):
         if view.reference is None:
             return {}
         found: dict[str, Any] = {}
-        for name, reference in view.reference.fields.items():
-            if name in view.prediction:
-                predicted = view.prediction[name]
+        compared = {n: f for n, f in view.reference.fields.items() if n in view.prediction}
+        known = {name: field for name, field in compared.items() if not np.isnan(field).all()}
+        zero = zero_fields(known)
+        for name, reference in known.items():
+            predicted = view.prediction[name]
+            if name in zero:
+                found[f"rms.{name}"] = root_mean_square(predicted, reference)
+            else:
                 found[f"rel_l2.{name}"] = relative_l2(predicted, reference)
-                found[f"linf.{name}"] = maximum(predicted, reference)
+            found[f"linf.{name}"] = maximum(predicted, reference)
         headline = next((n for n in view.prediction if f"rel_l2.{n}" in found), None)
         return found if headline is None else {"rel_l2": found[f"rel_l2.{headline}"], **found}
 
@@ -59,8 +89,19 @@ class Error(Analyzer):
             title="Error" if last is None else f"The error ends at {last:.2g} of the solution",
             quantities={f"rel_l2.{name}": name for name in fields},
             ylabel="relative L2 error",
-            caption="‖u − u_ref‖₂ / ‖u_ref‖₂ on the evaluation grid; 1 is as wrong as zero everywhere.",
+            caption="‖u − u_ref‖₂ / ‖u_ref‖₂ on the evaluation grid, where u_ref is known; 1 is as "
+            "wrong as zero everywhere.",
         )
+        zero = {n: n.removeprefix("rms.") for n in records.names if n.startswith("rms.")}
+        if zero:
+            yield Curves(
+                name="error-of-zero",
+                title=f"Error of {', '.join(zero.values())}, whose reference is zero",
+                quantities=zero,
+                ylabel="RMS error",
+                caption="√(mean (u − u_ref)²) on the evaluation grid, in the units of the field: where "
+                "the reference is zero, or rounding beside the other fields, no error is relative.",
+            )
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:
         """A loss that is small beside an error that is not: another solution was found."""

@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.recent import lately
-from pinn.core import Analyzer, Conclusion, Curves
+from pinn.core import Analyzer, Conclusion, Curves, Unavailable
 
 if TYPE_CHECKING:
     from pinn.core import Plot, Records, Reference, Shape, View
@@ -29,15 +29,16 @@ EVEN = 0.1
 def odd_share(values: Array, axes: tuple[int, ...]) -> float:
     """‖(u(x) − u(x*)) / 2‖₂² / ‖u‖₂² of values on a grid; x* is x with these axes reversed.
 
-    0 for an even function, 1 for an odd one; odd and even share add up to 1. NaN where u is zero or not
-    finite.
+    0 for an even function, 1 for an odd one; odd and even share add up to 1. Points where u is NaN, or
+    is so at x*, are left out. NaN where u is zero or not finite.
     """
-    largest = float(np.abs(values).max())
+    mirror = np.flip(values, axes)
+    known = ~np.isnan(values) & ~np.isnan(mirror)
+    largest = float(np.abs(values[known]).max(initial=0.0))
     if not 0 < largest < math.inf:
         return math.nan
-    scaled = values / largest
-    odd = (scaled - np.flip(scaled, axes)) / 2
-    return float((odd**2).sum() / (scaled**2).sum())
+    scaled, mirror = values[known] / largest, mirror[known] / largest
+    return float((((scaled - mirror) / 2) ** 2).sum() / (scaled**2).sum())
 
 
 def mirrored(coordinate: Array, ends: tuple[float, float]) -> slice | None:
@@ -73,6 +74,11 @@ class Symmetry(Analyzer):
         reference = view.reference
         if reference is None:
             return {}
+        if reference.scattered:
+            raise Unavailable(
+                "needs the reference on a grid that reflections map to itself; this one is at scattered "
+                "points"
+            )
         headline = next((name for name in view.prediction if name in reference.fields), None)
         if headline is None:
             return {}

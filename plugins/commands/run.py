@@ -44,10 +44,17 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
 
 
 def _report(summary: dict[str, Any], events: list[str]) -> str:
-    errors = {n: v for n, v in summary["final"].items() if n.startswith("rel_l2.")}
+    errors = {
+        n: v for n, v in summary["final"].items() if n.startswith("rel_l2.") and v is not None
+    }
     lines = [f"{summary['steps']:,} steps, loss {summary['final'].get('loss') or 0:.2e}"]
     lines += [
         f"relative L2 error of {n.removeprefix('rel_l2.')}: {v:.2e}" for n, v in errors.items()
+    ]
+    lines += [
+        f"RMS error of {n.removeprefix('rms.')}, whose reference is zero: {v:.2e}"
+        for n, v in summary["final"].items()
+        if n.startswith("rms.") and v is not None
     ]
     lines += _unknowns(summary["final"])
     for event in events:

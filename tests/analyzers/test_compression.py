@@ -324,7 +324,22 @@ def test_a_layer_that_is_the_solution_says_all_about_it() -> None:
     assert found["information_ty.layer1"] == pytest.approx(found["information_xt.layer1"])
 
 
-@pytest.mark.parametrize("reference", [None, {}, {"u": np.array([1.0, math.nan, 2.0])}])
+def test_the_solution_counts_where_it_is_known() -> None:
+    generator = np.random.default_rng(0)
+    field, values = generator.standard_normal(300), generator.standard_normal((300, 2))
+    known = generator.uniform(size=300) < 0.6
+    part = Compression().measure(
+        fake_view({"layer1": values}, {"u": np.where(known, field, math.nan)})
+    )
+    whole = Compression().measure(fake_view({"layer1": values}, {"u": field}))
+    layer = symbols(positions(values, 30))[known]
+    target = symbols(positions(field[known, None], 30))
+    assert part["information_y"] == entropy(target)
+    assert part["information_ty.layer1"] == mutual_information(layer, target)
+    assert part["information_xt.layer1"] == whole["information_xt.layer1"]
+
+
+@pytest.mark.parametrize("reference", [None, {}, {"u": np.full(3, math.nan)}])
 def test_without_a_reference_solution(reference: Any) -> None:
     found = Compression().measure(fake_view({"layer1": np.eye(3)}, reference))
     assert "information_y" not in found

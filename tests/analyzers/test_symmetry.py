@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pinn.analyzers.symmetry import Symmetry, mirrored, odd_share
-from pinn.core import Box, Reference
+from pinn.core import Box, Reference, Unavailable
 from pinn.core.records import Records
 from pinn.engine import Config
 from pinn.engine.training.run import prepare
@@ -103,7 +103,8 @@ def test_every_reflection_that_maps_the_grid_to_itself() -> None:
             "odd_share.all": 1, "odd_share.reference.all": 0,
         }
     )  # fmt: skip
-    lopsided = Symmetry().measure(view_of({"u": even}, {"u": odd}, x=x, t=np.array([0, 1, 3.0])))
+    fields = {"u": even[:, :3]}, {"u": odd[:, :3]}
+    lopsided = Symmetry().measure(view_of(*fields, x=x, t=np.array([0, 1, 3.0])))
     # t ends at 3 on [−1, 1] and has no mirror image: neither has the whole.
     assert lopsided.keys() == {"odd_share.x", "odd_share.reference.x"}
 
@@ -118,6 +119,19 @@ def test_the_headline_is_the_first_observable_that_the_reference_has() -> None:
     x = np.linspace(-1, 1, 5)
     view = view_of({"v": x, "w": x**2}, {"u": x, "w": x**2, "v": x}, x=x)
     assert Symmetry().measure(view) == {"odd_share.x": 0, "odd_share.reference.x": 0}
+
+
+def test_at_scattered_points_it_says_what_it_needs() -> None:
+    places = np.random.default_rng(0).uniform(-1, 1, (2, 9))
+    u = places[0]
+    with pytest.raises(Unavailable, match="needs the reference on a grid"):
+        Symmetry().measure(view_of({"u": u}, {"u": u}, x=places[0], t=places[1]))
+
+
+def test_what_is_not_known_is_left_out_with_its_mirror_image() -> None:
+    even = np.array([[4.0, 1.0, 4.0], [7.0, 5.0, np.nan]])
+    assert odd_share(even, (1,)) == 0
+    assert odd_share(np.array([[-4.0, 0.0, 4.0], [7.0, 0.0, np.nan]]), (1,)) == 1
 
 
 def test_without_a_reference_on_a_grid_nothing_is_measured() -> None:
