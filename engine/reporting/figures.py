@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from attrs import frozen
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
+
+
+MARKS = 10_000
+"""Square points that the marks of scattered points take together, about."""
+TIMES, PLACES = (1 / 3, 2 / 3, 1.0), (0.25, 0.5, 0.75)
+"""Of an interval: where several planes of three or more coordinates are shown."""
 
 
 def own_curves(records: Records) -> Iterator[Curves]:
@@ -73,10 +79,10 @@ def unknown_curves(records: Records) -> Iterator[Curves]:
 
 @frozen(eq=False)
 class Solution:
-    """One observable on the evaluation grid.
+    """One observable on the evaluation grid, or at the points of a scattered reference.
 
     Attributes:
-        coordinates: {name: 1-D array}, in the order of the axes of the arrays.
+        coordinates: {name: 1-D array}, in the order of the axes of the arrays; or one number a point.
     """
 
     name: str
@@ -85,19 +91,32 @@ class Solution:
     reference: Array | None
 
     @property
+    def scattered(self) -> bool:
+        return self.network.ndim < len(self.coordinates)
+
+    @property
     def error(self) -> Array | None:
         return None if self.reference is None else self.network - self.reference
 
-    def slice(self) -> tuple[Solution, str]:
-        """The plane of the first two coordinates in the middle of the others, and where it lies."""
-        kept = list(self.coordinates)[:2]
-        others = {n: c for n, c in self.coordinates.items() if n not in kept}
-        middles = {name: len(c) // 2 for name, c in others.items()}
-        index: Any = (..., *middles.values())
-        place = ", ".join(f"{n} = {number(others[n][i])}" for n, i in middles.items())
+    def at(self, **places: int) -> tuple[Solution, str]:
+        """Where some coordinates of a grid, by number, stay the same; and where that is."""
+        index = tuple(places.get(name, slice(None)) for name in self.coordinates)
+        kept = {name: c for name, c in self.coordinates.items() if name not in places}
+        where = ", ".join(f"{n} = {number(self.coordinates[n][i])}" for n, i in places.items())
         reference = None if self.reference is None else self.reference[index]
-        plane = {name: self.coordinates[name] for name in kept}
-        return Solution(self.name, plane, self.network[index], reference), place
+        return Solution(self.name, kept, self.network[index], reference), where
+
+    def planes(self) -> tuple[list[tuple[Solution, str]], str]:
+        """Planes of two coordinates at several times, or places of the last coordinate, in the middle of
+        all others; and where that is."""
+        times = "t" in self.coordinates
+        varied = "t" if times else [*self.coordinates][-1]
+        others = [name for name in self.coordinates if name != varied][2:]
+        middle, where = self.at(**{name: len(self.coordinates[name]) // 2 for name in others})
+        last = len(self.coordinates[varied]) - 1
+        shares = TIMES if times else PLACES
+        chosen = sorted({round(share * last) for share in shares})
+        return [middle.at(**{varied: place}) for place in chosen], where
 
 
 def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solution]:
@@ -114,19 +133,32 @@ def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solut
 def solution_drawings(found: list[Solution]) -> Iterator[Drawing]:
     """A drawing per observable: network, reference, error. The first is called `solution`."""
     for i, solution in enumerate(found):
-        plane, place = solution.slice() if len(solution.coordinates) > 2 else (solution, "")
+        place = ""
+        if not solution.scattered:
+            single = {n: 0 for n, c in solution.coordinates.items() if len(c) == 1}
+            if len(single) < len(solution.coordinates):
+                solution, place = solution.at(**single)
         draw, height, alone = _lines, 3.2, 2.2
-        if len(plane.coordinates) == 2:
-            draw, height, alone = (
-                (_stack, 4.4, 1.9) if "t" in plane.coordinates else (_square, 3.9, 2.8)
-            )
         caption = "The network on the evaluation grid."
         if solution.reference is not None:
             caption = "Network and reference on the evaluation grid, and their difference."
+        if solution.scattered:
+            caption = "Network and reference at the points of the reference, and their difference."
+        if len(solution.coordinates) > 2:
+            if solution.scattered:
+                draw, caption = _against, "Each point of the reference; on the line both are alike."
+            else:
+                several, middle = solution.planes()
+                draw, height, alone = partial(_planes, planes=several), 3.2, 1.5
+                place = ", ".join(filter(None, [place, middle]))
+        elif len(solution.coordinates) == 2:
+            draw, height, alone = (
+                (_stack, 4.4, 1.9) if "t" in solution.coordinates else (_square, 3.9, 2.8)
+            )
         yield Drawing(
             name=f"solution-{solution.name}" if i else "solution",
             title=f"Solution {solution.name}" + (f" at {place}" if place else ""),
-            draw=partial(draw, plane),
+            draw=partial(draw, solution),
             caption=caption,
             height=alone if solution.reference is None else height,
         )
@@ -135,15 +167,17 @@ def solution_drawings(found: list[Solution]) -> Iterator[Drawing]:
 def _lines(solution: Solution, figure: Figure) -> None:
     """One coordinate: curves, and the error below."""
     ((name, places),) = solution.coordinates.items()
+    order = np.argsort(places, kind="stable")
     rows = 1 if solution.error is None else 2
     axes = figure.subplots(rows, squeeze=False, sharex=True)[:, 0]
-    axes[0].plot(places, solution.network, label="network")
+    axes[0].plot(places[order], solution.network[order], label="network")
     axes[0].set_ylabel(solution.name)
-    if solution.error is not None:
-        axes[0].plot(places, solution.reference, "--", label="reference")
+    if solution.error is not None and solution.reference is not None:
+        mark = "." if len(np.unique(places)) < len(places) else "--"
+        axes[0].plot(places[order], solution.reference[order], mark, label="reference")
         figure.legend(loc="outside upper left", ncols=2)
         scaled, unit = _scaled(solution.error)
-        axes[1].plot(places, scaled)
+        axes[1].plot(places[order], scaled[order])
         axes[1].set_ylabel(f"error{unit}")
     axes[-1].set_xlabel(name)
 
@@ -163,12 +197,54 @@ def _square(solution: Solution, figure: Figure) -> None:
     else:
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 4)).flat
         axes = [*above.subplots(1, 2, sharey=True).flat, below.subplots()]
-    across, up = solution.coordinates
-    alike = 1 / 3 < np.ptp(solution.coordinates[across]) / np.ptp(solution.coordinates[up]) < 3
+    across, _ = solution.coordinates
     for axis in axes:
         axis.set_xlabel(across)
-        axis.set_aspect("equal" if alike else "auto")
+        axis.set_aspect(_aspect(solution))
     _fill(solution, axes, bars=(16, 12))
+
+
+def _aspect(solution: Solution) -> Literal["equal", "auto"]:
+    """As in space, unless one of two coordinates is far longer than the other."""
+    across, up = (np.ptp(along) for along in solution.coordinates.values())
+    return "equal" if up and 1 / 3 < across / up < 3 else "auto"
+
+
+def _planes(solution: Solution, figure: Figure, planes: list[tuple[Solution, str]]) -> None:
+    """Several planes beside each other: network, reference and error over each other."""
+    named = {"network": np.stack([plane.network for plane, _ in planes])}
+    low, high = _range(solution.network if solution.reference is None else solution.reference)
+    colours: dict[str, tuple[str, float, float]] = {"network": ("viridis", low, high)}
+    if solution.error is not None:
+        known: list[Any] = [plane.reference for plane, _ in planes]
+        named["reference"] = np.stack(known)
+        colours["reference"] = colours["network"]
+        scaled, unit = _scaled(named["network"] - named["reference"])
+        most = max(map(abs, _range(scaled)))
+        named[f"error{unit}"], colours[f"error{unit}"] = scaled, ("RdBu_r", -most, most)
+    axes = figure.subplots(len(named), len(planes), squeeze=False, sharex=True, sharey=True)
+    for row, (label, values) in zip(axes, named.items(), strict=True):
+        for axis, (plane, where), shown in zip(row, planes, values, strict=True):
+            image = _image(axis, plane, shown, *colours[label])
+            axis.set_aspect(_aspect(plane))
+            if label == "network":
+                axis.set_title(where)
+        figure.colorbar(image, ax=row, aspect=10, label=label)
+    across, _ = planes[0][0].coordinates
+    for axis in axes[-1]:
+        axis.set_xlabel(across)
+
+
+def _against(solution: Solution, figure: Figure) -> None:
+    """Scattered points of three or more coordinates: the network against the reference."""
+    axis = figure.subplots()
+    if solution.reference is None:
+        return
+    ends = _range(np.concatenate([solution.network, solution.reference]))
+    axis.plot(ends, ends, "--", label="equal")
+    axis.plot(solution.reference, solution.network, ".", markersize=3, label="points")
+    axis.set_xlabel(f"reference {solution.name}")
+    axis.set_ylabel(f"network {solution.name}")
 
 
 def _fill(solution: Solution, axes: list[Axes], bars: tuple[float, float]) -> None:
@@ -201,6 +277,11 @@ def _image(
         values = values.T
     if axis.get_subplotspec().is_first_col():  # type: ignore[union-attr]
         axis.set_ylabel(up)
+    if solution.scattered:
+        size = float(np.clip(MARKS / len(values), 1, 25))
+        return axis.scatter(
+            x, y, size, values, cmap=colours, vmin=low, vmax=high, rasterized=True, linewidths=0
+        )
     return axis.pcolormesh(x, y, values, cmap=colours, vmin=low, vmax=high, rasterized=True)
 
 

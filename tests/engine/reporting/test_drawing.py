@@ -263,6 +263,7 @@ def test_light_and_dark_define_the_same_colours_once() -> None:
 
 
 X = np.linspace(0, 1, 5)
+SHOWN = {"t": ("0.25", "0.75", "1"), "z": ("0.25", "0.5", "0.75")}
 
 
 def solved(*coordinates: str, name: str = "u", known: bool = True) -> Solution:
@@ -282,21 +283,68 @@ def drawing_of(solution: Solution) -> tuple[str, Figure]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("coordinates", ["x", "xt", "tx", "xy", "xyt", "xyzt"])
+@pytest.mark.parametrize("coordinates", ["x", "xt", "tx", "xy", "xyt", "xyz", "xyzt"])
 def test_solutions_of_any_dimension_are_drawn_with_or_without_reference(
     coordinates: str, known: bool
 ) -> None:
     title, figure = drawing_of(solved(*coordinates, known=known))
+    panels = [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
+    rows = ["network", "reference", "network − reference, in 10⁻⁵"]
     if len(coordinates) == 1:
         assert len(figure.axes) == (2 if known else 1)
         assert [len(axis.lines) for axis in figure.axes] == ([2, 1] if known else [1])
+    elif len(coordinates) == 2:
+        assert panels == (rows if known else rows[:1])
     else:
-        panels = [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
-        expected = ["network", "reference", "network − reference, in 10⁻⁵"]
-        assert panels == (expected if known else expected[:1])
-    assert title == {"xyt": "Solution u at t = 0.5", "xyzt": "Solution u at z = 0.5, t = 0.5"}.get(
-        coordinates, "Solution u"
-    )
+        last = "z" if "t" not in coordinates else "t"
+        at = [f"{last} = {place}" for place in SHOWN[last]]
+        labels = ["network", "reference", "error, in 10⁻⁵"] if known else ["network"]
+        assert panels == at
+        assert [axis.get_ylabel() for axis in figure.axes[-len(labels) :]] == labels
+    assert title == ("Solution u at z = 0.5" if coordinates == "xyzt" else "Solution u")
+
+
+def test_planes_are_those_of_their_time_and_blank_where_nothing_is_known() -> None:
+    solution = solved("x", "y", "t")
+    solution.network[0, 0, 4] = np.nan
+    _, figure = drawing_of(solution)
+    (mesh,) = figure.axes[2].collections
+    shown = mesh.get_array()
+    np.testing.assert_array_equal(np.ma.filled(shown, np.nan), solution.network[:, :, 4].T)
+    assert shown.mask.sum() == 1
+
+
+def at_points(*coordinates: str) -> Solution:
+    places = np.random.default_rng(0).uniform(size=(len(coordinates), 30))
+    u = np.arange(30.0)
+    return Solution("u", dict(zip(coordinates, places, strict=True)), u, u + 1)
+
+
+@pytest.mark.parametrize("coordinates", ["xt", "xy"])
+def test_a_reference_at_scattered_points_is_drawn_as_points(coordinates: str) -> None:
+    solution = at_points(*coordinates)
+    _, figure = drawing_of(solution)
+    for axis, values in zip(figure.axes, (solution.network, solution.reference), strict=False):
+        (marks,) = axis.collections
+        np.testing.assert_array_equal(marks.get_array(), values)
+        order = [*coordinates] if coordinates == "xy" else ["t", "x"]
+        across, up = (solution.coordinates[name] for name in order)
+        np.testing.assert_array_equal(marks.get_offsets(), np.stack([across, up], 1))
+
+
+def test_scattered_points_of_more_coordinates_are_drawn_one_against_the_other() -> None:
+    solution = at_points("x", "y", "z")
+    _, figure = drawing_of(solution)
+    points = figure.axes[0].lines[1]
+    np.testing.assert_array_equal(points.get_xdata(), solution.reference)
+    np.testing.assert_array_equal(points.get_ydata(), solution.network)
+
+
+def test_a_reference_at_one_time_is_a_curve() -> None:
+    u = np.arange(5.0)[:, None]
+    title, figure = drawing_of(Solution("u", {"x": X, "t": np.ones(1)}, u, u))
+    assert title == "Solution u at t = 1"
+    assert figure.axes[-1].get_xlabel() == "x"
 
 
 @pytest.mark.parametrize("coordinates", ["xt", "tx"])
