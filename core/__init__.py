@@ -42,11 +42,11 @@ from pinn.core.problem import (
     Unknown as Unknown,
 )
 from pinn.core.records import Records as Records
+from pinn.core.reference import Reference as Reference
 from pinn.core.shapes import (
     Ball as Ball,
     Cloud as Cloud,
     Mesh as Mesh,
     Polygon as Polygon,
 )
-from pinn.core.reference import Reference as Reference
 from pinn.core.view import BatchGradients as BatchGradients, View as View

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,17 +14,22 @@ from attrs.converters import optional
 from numpy.typing import NDArray
 
 from pinn.core.domain import Points, Shape
-from pinn.core.errors import PinnError, one_of
+from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.reference import Reference
+from pinn.core.tables import numbers, read_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Residual = Callable[[Any], "Tensor | Mapping[str, Tensor]"]
 
+SINGLE = 1e-6
+"""Of the size of an interval: a few roundings in single precision."""
 
-def _columns(table: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    return {name: np.asarray(column, np.float64).ravel() for name, column in table.items()}
+
+def _columns(table: Mapping[str, Any] | None) -> dict[str, NDArray[np.float64]]:
+    found = {n: numbers(c, f"the column {n} of measurements") for n, c in (table or {}).items()}
+    return {name: column.ravel() if column.ndim else column for name, column in found.items()}
 
 
 def _faces(on: str | Iterable[str]) -> tuple[str, ...]:
@@ -75,60 +81,157 @@ class Condition:
 class Measurements:
     """Values known at points of the domain: data that the loss holds the fields to.
 
-    The residual is quantity − value at each point.
+    The residual is (quantity − value) / σ at each point; σ = 1 where no deviations are given. A number
+    stands for a column that is the same at all points.
+
+    >>> Measurements("probe", {"x": 0.5, "t": t}, {"u": u}, deviations={"u": 0.05})
+    >>> Measurements("share", {"t": t}, {"c": c}, of=lambda q: q.d1 / (q.d1 + q.d2))
 
     Args:
         name: how configuration and records call it.
         at: {coordinate: numbers (n,)}, every coordinate of the domain.
-        values: {quantity: numbers (n,)}; a quantity as `q` names it, so that slopes can be data: "u_x".
+        values: {quantity: numbers (n,)}; a quantity as `q` names it, so that slopes can be data, "u_x",
+            or an observable of the problem; any name where `of` says what was measured.
+        of: takes q, returns {quantity: tensor (n,)}, or the tensor of the only one.
+        deviations: {quantity: standard deviation of its values}, above 0, in the quantity's units.
     """
 
     name: str
     at: Mapping[str, NDArray[np.float64]] = field(converter=_columns)
     values: Mapping[str, NDArray[np.float64]] = field(converter=_columns)
+    of: Residual | None = None
+    deviations: Mapping[str, NDArray[np.float64]] = field(default=None, converter=_columns)
 
-    def residual(self, q: Any) -> Mapping[str, Tensor]:
-        """The quantities of which the values are subtracted."""
-        return {name: getattr(q, name) for name in self.values}
+    @classmethod
+    def read(
+        cls,
+        name: str,
+        path: str | Path,
+        at: Iterable[str] | Mapping[str, Any],
+        values: Iterable[str] | Mapping[str, str],
+        of: Residual | None = None,
+        deviations: Mapping[str, Any] | None = None,
+    ) -> Measurements:
+        """Measurements from the columns of a CSV or Parquet file, or the arrays of an NPZ file.
 
-    def table(self, domain: Shape) -> NDArray[np.float64]:
-        """One row a point: its coordinates, then its values.
+        >>> Measurements.read("data", self.file, at={"x": 0.5, "t": "time"}, values={"u": "speed"})
+
+        Args:
+            at: the columns called as the coordinates; or {coordinate: its column, or a number}.
+            values: the columns called as the quantities; or {quantity: its column}.
+            of: as above.
+            deviations: {quantity: a column, or a number}.
 
         Raises:
-            PinnError: coordinates or lengths that do not fit, a number that is not finite, a point
-                outside of the domain.
+            PinnError: there is no such file or column, or it holds no numbers.
+        """
+        named = [
+            dict(given) if isinstance(given, Mapping) else {each: each for each in given}
+            for given in (at, values, deviations or {})
+        ]
+        wanted = {column for each in named for column in each.values() if isinstance(column, str)}
+        found = read_columns(Path(path), sorted(wanted))
+        columns = [
+            {key: found[c] if isinstance(c, str) else c for key, c in each.items()}
+            for each in named
+        ]
+        return cls(name, columns[0], columns[1], of, columns[2])
+
+    def residual(
+        self, q: Any, observables: Callable[[Any], Mapping[str, Any]] | None = None
+    ) -> Mapping[str, Any]:
+        """The quantities of which the values are subtracted, in the order of the values.
+
+        Raises:
+            PinnError: `of` returns others, or a name is none of q nor of the observables.
+        """
+        if self.of is None:
+            return {name: self._quantity(q, name, observables) for name in self.values}
+        found: Any = self.of(q)
+        if not isinstance(found, Mapping):
+            found = dict.fromkeys(self.values, found) if len(self.values) == 1 else {"…": found}
+        if {*found} != {*self.values}:
+            raise PinnError(
+                f"measurements {self.name!r}: of= returns {one_of(found)}; the values are those of "
+                f"{one_of(self.values)}"
+            )
+        return {name: found[name] for name in self.values}
+
+    def _quantity(self, q: Any, name: str, observables: Any) -> Any:
+        try:
+            return getattr(q, name)
+        except PinnError:
+            known = observables(q) if observables else {}
+            if name in known:
+                return known[name]
+            raise PinnError(
+                f"measurements {self.name!r} have values of {name!r}{nearest(name, known)}, which is "
+                f"neither a quantity of q nor an observable, {one_of(known)}; say what was measured: "
+                f"of=lambda q: {{{name!r}: …}}"
+            ) from None
+
+    def table(self, domain: Shape) -> NDArray[np.float64]:
+        """One row a point: its coordinates, its values, and their deviations if there are any.
+
+        Raises:
+            PinnError: coordinates, lengths or deviations that do not fit, a number that is not finite,
+                a point outside of the domain by more than rounding in single precision.
         """
         what = f"measurements {self.name!r}"
         if not self.values:
             raise PinnError(f"{what} have no values, as in values={{'u': …}}")
-        return _placed(what, self.at, self.values, domain)
+        for name in self.deviations:
+            if name not in self.values:
+                raise PinnError(
+                    f"{what} have deviations of {name!r}{nearest(name, self.values)}; the values are "
+                    f"those of {one_of(self.values)}"
+                )
+        sigma = {f"the deviation of {name}": self.deviations.get(name, 1.0) for name in self.values}
+        for name, column in sigma.items():
+            if np.any(np.asarray(column) <= 0):
+                raise PinnError(f"{what}: {name} is not above 0 everywhere")
+        return _placed(what, self.at, {**self.values, **(sigma if self.deviations else {})}, domain)
 
 
 def _placed(
-    what: str,
-    at: Mapping[str, NDArray[np.float64]],
-    further: Mapping[str, NDArray[np.float64]],
-    domain: Shape,
+    what: str, at: Mapping[str, Any], further: Mapping[str, Any], domain: Shape
 ) -> NDArray[np.float64]:
-    """One row a point: its coordinates, then further columns."""
+    """One row a point: its coordinates, then further columns; a number is the same at all points."""
     if set(at) != set(domain.names):
         raise PinnError(f"{what}: at {one_of(at)}; the coordinates are {one_of(domain.names)}")
     columns = {**{n: at[n] for n in domain.names}, **further}
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1 or not min(lengths.values()):
+    lengths = {name: np.size(column) for name, column in columns.items() if np.ndim(column)}
+    if len(set(lengths.values())) > 1 or not min(lengths.values(), default=1):
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise PinnError(f"{what}: every column needs as many numbers, at least one; found {found}")
     for name, column in columns.items():
-        if not np.isfinite(column).all():
-            raise PinnError(f"{what}: {name} has numbers that are not finite")
-    for name, (low, high) in domain.intervals.items():
-        outside = (at[name] < low) | (at[name] > high)
-        if outside.any():
-            first = at[name][outside][0]
+        bad = int((~np.isfinite(column)).sum())
+        if bad:
             raise PinnError(
-                f"{what}: {name} = {first:g} is outside of the domain [{low:g}, {high:g}]"
+                f"{what}: {name} has numbers that are not finite, {bad} of them; leave out the points "
+                "where it was not measured, or give it Measurements of its own"
             )
-    return np.stack(list(columns.values()), axis=1)
+    count = max(lengths.values(), default=1)
+    table = np.stack([np.broadcast_to(column, count) for column in columns.values()], axis=1)
+    places = table[:, : domain.dimension]
+    room = np.array(
+        [SINGLE * max(-low, high, high - low) for low, high in domain.intervals.values()]
+    )
+    for place, (name, (low, high)) in enumerate(domain.intervals.items()):
+        outside = (places[:, place] < low - room[place]) | (places[:, place] > high + room[place])
+        if outside.any():
+            first = places[outside, place][0]
+            raise PinnError(
+                f"{what}: {name} = {first:.9g} is outside of the domain [{low:.9g}, {high:.9g}]"
+            )
+    places[:] = places.clip(domain.lower, domain.upper)
+    nearby = [places, *(places + step for step in (*np.diag(room), *np.diag(-room)))]
+    outside = ~np.any([domain.inside(each) for each in nearby], axis=0)
+    if outside.any():
+        first = zip(domain.names, places[outside][0], strict=True)
+        where = ", ".join(f"{name} = {value:.9g}" for name, value in first)
+        raise PinnError(f"{what}: the point {where} is outside of the domain")
+    return table
 
 
 @frozen

@@ -126,7 +126,7 @@ def test_what_pinn_new_writes_imports_the_doors(path: Path) -> None:
 def test_the_core_is_small_and_flat() -> None:
     files = list((ROOT / "core").rglob("*.py"))
     assert {path.parent for path in files} == {ROOT / "core"}
-    assert len(files) <= 22
+    assert len(files) <= 23
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 4_300
 
 

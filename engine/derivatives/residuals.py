@@ -49,13 +49,17 @@ class Residuals:
     ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
-        Further columns of the points are the outward normals, where the law asks for them, and
-        measured values, one a residual, which are subtracted.
+        Further columns of the points are the outward normals, where the law asks for them, or measured
+        values, one a residual, which are subtracted, and their standard deviations, if known, by which
+        the differences are divided.
         """
         places, normals, measured = self.split(points)
         q = quantities(self.problem, network, places, self.jets, unknowns, normals)
         found = self.of(q, len(points))
-        return found - measured.T if measured.shape[1] else found
+        if not measured.shape[1]:
+            return found
+        values, *deviations = measured.T.split(len(found))
+        return (found - values) / deviations[0] if deviations else found - values
 
     def split(self, points: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Places (n, dimension), the normals there, and measured values."""
@@ -132,10 +136,15 @@ def residuals(
     return Residuals(problem, law, what, needed, tuple(named), single, normals)
 
 
-def condition_law(problem: Problem, condition: Condition | Measurements) -> Residuals:
-    """The residuals of a condition, or of measurements."""
+def condition_law(
+    problem: Problem, condition: Condition | Measurements, dtype: Any = torch.float32
+) -> Residuals:
+    """The residuals of a condition; of measurements, what was measured."""
+    law: Law = condition.residual
+    if isinstance(condition, Measurements):
+        law = partial(condition.residual, observables=problem.observables)
     what = f"condition {condition.name!r} of {problem.name}"
-    return residuals(problem, condition.residual, what, condition.name)
+    return residuals(problem, law, what, condition.name, dtype)
 
 
 def _check_names(problem: Problem) -> None:

@@ -10,7 +10,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from pinn.core.problem import Condition, Measurements, Problem
-from pinn.engine.derivatives.residuals import Residuals, residuals
+from pinn.engine.derivatives.residuals import Residuals, condition_law, residuals
 from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
 from pinn.engine.training.sampling import with_normals
 from pinn.testing.companions import SmallNetwork
@@ -43,7 +43,7 @@ def equations_of(problem: Problem) -> PlacedLaw:
 
 def condition_of(problem: Problem, condition: Condition | Measurements) -> PlacedLaw:
     what = f"condition {condition.name!r}"
-    law = residuals(problem, condition.residual, what, condition.name, torch.float64)
+    law = condition_law(problem, condition, torch.float64)
     if isinstance(condition, Condition):
         return PlacedLaw(what, law, where_it_holds(problem, condition, law))
     table = condition.table(problem.domain)[:EXAMPLE_POINTS, : problem.domain.dimension]
