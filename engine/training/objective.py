@@ -11,6 +11,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 from torch.func import functional_call, grad, vjp, vmap
+from torch.utils.checkpoint import checkpoint
 
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence, one_of
@@ -91,6 +92,9 @@ class Objective:
         self.names = tuple(names)
         self._factors = {name: factors.get(name, 1.0) for name in names}
         self._compiled_by: tuple[Compile, bool] | None = None
+        self._losses_of_conditions: dict[str, Callable[..., tuple[Tensor, Leaves]]] = {
+            name: partial(self._loss_of_condition, name) for name in self.conditions
+        }
         self._rows_of_conditions: dict[str, Callable[..., Rows]] = {
             name: partial(self._rows_of_condition, name) for name in self.conditions
         }
@@ -110,6 +114,10 @@ class Objective:
         for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
             same = keeps and name not in AT_OTHER_POINTS
             setattr(self, name, compiler(getattr(self, name), same_points=same))
+        self._losses_of_conditions = {
+            name: compiler(loss, same_points=keeps)
+            for name, loss in self._losses_of_conditions.items()
+        }
         self._rows_of_conditions = {
             name: compiler(rows, same_points=keeps)
             for name, rows in self._rows_of_conditions.items()
@@ -130,7 +138,9 @@ class Objective:
     ) -> Evaluation:
         """The loss and its gradient; with `update`, under weights updated from these residuals."""
         parameters = tuple(parameters)
-        if self.chunk and self.chunk < len(points.interior):
+        if self._larger_than_chunk(points.interior) or self._larger_than_chunk(
+            *points.conditions.values()
+        ):
             return self._in_chunks(parameters, points, weights, update)
         loss = self._loss_after_update if update and not self.weighting.static else self._loss
         located = points.interior, tuple(points.conditions.values())
@@ -138,7 +148,7 @@ class Objective:
 
     def residuals_alone(self, points: Tensor) -> Tensor:
         """The residuals of the equations at any points, (equations, points), without gradient."""
-        pieces = points.split(self.chunk or len(points))
+        pieces = self._pieces(points)
         return torch.cat([self._residuals_alone(self.parameters, piece) for piece in pieces], 1)
 
     def weighted_residuals(
@@ -149,7 +159,7 @@ class Objective:
         Of every equation √(f/n) √c with the sign of r, where the loss is the mean of c; of every
         condition √(f/n) r.
         """
-        pieces = points.interior.split(self.chunk or len(points.interior))
+        pieces = self._pieces(points.interior)
         size = len(points.interior)
         of_equations = [
             self._weighted_alone(tuple(parameters), piece, weight) / size**0.5
@@ -157,7 +167,11 @@ class Objective:
         ]
         with torch.no_grad():
             of_conditions = [
-                self._weighted_condition(name, parameters, located) / len(located) ** 0.5
+                torch.cat(
+                    [self._weighted_condition(name, parameters, p) for p in self._pieces(located)],
+                    1,
+                )
+                / len(located) ** 0.5
                 for name, located in points.conditions.items()
             ]
         found = [torch.cat(of_equations, 1), *of_conditions]
@@ -219,8 +233,8 @@ class Objective:
         return vmap(lambda p, w: gradient(tuple(parameters), p, w))(points, weights)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
-        """Σ_c f_c mean(r_c²), a scalar."""
-        terms = self._condition_terms(parameters, tuple(conditions.values()))
+        """Σ_c f_c mean(r_c²), a scalar; in the memory of one chunk."""
+        terms = self._condition_terms_again(parameters, conditions)
         return torch.stack(terms).sum() if terms else parameters[0].new_zeros(())
 
     def terms(
@@ -229,7 +243,7 @@ class Objective:
         """The loss of each equation and of each condition, scalars, by name."""
         found = self.interior_residuals(self.parameters, points)
         of_equations = self._interior_terms(found, weights)
-        of_conditions = self._condition_terms(self.parameters, tuple(conditions.values()))
+        of_conditions = self._condition_terms_again(self.parameters, conditions)
         return (
             dict(zip(self.equations.names, of_equations, strict=True)),
             dict(zip(conditions, of_conditions, strict=True)),
@@ -292,12 +306,40 @@ class Objective:
     ) -> list[Tensor]:
         if not conditions:
             return []
-        named = self._named(parameters)
-        network, unknowns = self._network(named), unknown_values(self.problem, named)
         return [
-            self._factors[name] * (law(network, points, unknowns) ** 2).mean(1).sum()
-            for (name, law), points in zip(self.conditions.items(), conditions, strict=True)
+            self._condition_term(name, parameters, points)
+            for name, points in zip(self.conditions, conditions, strict=True)
         ]
+
+    def _condition_term(self, name: str, parameters: Parameters, points: Tensor) -> Tensor:
+        named = self._named(parameters)
+        unknowns = unknown_values(self.problem, named)
+        found = self.conditions[name](self._network(named), points, unknowns)
+        return self._factors[name] * (found**2).mean(1).sum()
+
+    def _condition_terms_again(
+        self, parameters: Parameters, conditions: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """The terms with a graph that holds one chunk: the others are computed again for gradients."""
+        if not self._larger_than_chunk(*conditions.values()):
+            return self._condition_terms(parameters, tuple(conditions.values()))
+        terms = []
+        for name, located in conditions.items():
+            term = partial(self._condition_term, name, parameters)
+            parts = [
+                len(piece)
+                / len(located)
+                * checkpoint(term, piece, use_reentrant=False, preserve_rng_state=False)
+                for piece in self._pieces(located)
+            ]
+            terms.append(torch.stack(parts).sum())
+        return terms
+
+    def _larger_than_chunk(self, *points: Tensor) -> bool:
+        return bool(self.chunk) and sum(map(len, points)) > self.chunk
+
+    def _pieces(self, points: Tensor) -> Sequence[Tensor]:
+        return points.split(self.chunk or max(len(points), 1))
 
     def _updated(self, weights: Tensor, found: Tensor, points: Tensor) -> Tensor:
         places = dict(zip(self.problem.domain.names, points.T, strict=True))
@@ -329,6 +371,14 @@ class Objective:
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient
 
+    def _loss_of_condition(
+        self, name: str, parameters: Leaves, points: Tensor
+    ) -> tuple[Tensor, Leaves]:
+        """The same of one."""
+        term = self._condition_term(name, parameters, points)
+        gradient = torch.autograd.grad(term, parameters, materialize_grads=True)
+        return term.detach(), gradient
+
     def _residuals_alone(self, parameters: Leaves, points: Tensor) -> Tensor:
         """The residuals, (equations, points), without what a gradient would need."""
         with torch.no_grad():
@@ -352,12 +402,29 @@ class Objective:
             torch._foreach_add_(gradient, part.gradient, alpha=share)
             seen.append(part.residuals)
         all_terms = [torch.as_tensor(terms)]
-        if points.conditions:
+        if self._larger_than_chunk(*points.conditions.values()):
+            all_terms += [
+                self._condition_in_chunks(name, parameters, located, gradient)[None]
+                for name, located in points.conditions.items()
+            ]
+        elif points.conditions:
             conditions = tuple(points.conditions.values())
             of_conditions = self._loss_of_conditions(parameters, conditions)
             all_terms.append(of_conditions[0])
             torch._foreach_add_(gradient, of_conditions[1])
         return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))
+
+    def _condition_in_chunks(
+        self, name: str, parameters: Leaves, located: Tensor, gradient: list[Tensor]
+    ) -> Tensor:
+        """Its term; its gradient is added to `gradient`."""
+        total = located.new_zeros(())
+        for piece in self._pieces(located):
+            term, slopes = self._losses_of_conditions[name](parameters, piece)
+            share = len(piece) / len(located)
+            total += share * term
+            torch._foreach_add_(gradient, slopes, alpha=share)
+        return total
 
 
 def _rows(

@@ -245,3 +245,47 @@ def test_compiled_batch_gradients_equal_eager_ones(make_case: MakeCase, close: C
     found = compiled.batch_gradients(parameters, points, weights)
     for a, b in zip(found, expected, strict=True):
         close(a, b, 1e-10)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 6, 12])
+def test_no_more_points_are_evaluated_at_once_than_a_chunk(
+    make_case: MakeCase, close: Close, chunk: int
+) -> None:
+    """Neither inside nor of the conditions, whatever is asked for."""
+    case = make_case()
+    weights = torch.ones(2, 13, dtype=torch.float64)
+    seen: list[int] = []
+    case.module.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[0]))
+    whole, parts = (case.objective(Vanilla(), {"walls": 3.0}, size) for size in (0, chunk))
+    parameters, conditions = case.parameters, case.points.conditions
+
+    def asked(objective: Objective) -> Iterator[Tensor]:
+        found = objective.evaluate(parameters, case.points, weights)
+        yield from (found.terms, found.residuals, *found.gradient)
+        yield objective.weighted_residuals(parameters, case.points, weights)
+        loss = objective.condition_loss(parameters, conditions)
+        yield loss.detach()
+        slopes = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        yield from (slope.detach() for slope in slopes)
+        squares = torch.stack([(slope**2).sum() for slope in slopes]).sum()
+        yield from torch.autograd.grad(squares, parameters, materialize_grads=True)
+        inside, outside = objective.terms(case.points.interior[:1], weights[:, :1], conditions)
+        yield from (term.detach() for term in (*inside.values(), *outside.values()))
+
+    expected = [*asked(whole)]
+    seen.clear()
+    for a, b in zip(asked(parts), expected, strict=True):
+        close(a, b)
+    assert max(seen) == min(chunk, 12)
+
+
+def test_few_interior_points_and_much_data_are_taken_in_chunks(
+    make_case: MakeCase, close: Close
+) -> None:
+    case = make_case(0, 2)
+    weights = torch.ones(2, 2, dtype=torch.float64)
+    found = [
+        case.objective(Vanilla(), {}, chunk).evaluate(case.parameters, case.points, weights)
+        for chunk in (0, 5)
+    ]
+    assert_same(*found, close)
