@@ -15,8 +15,8 @@ from pinn.core.errors import PinnError, one_of
 from pinn.core.tracebacks import one_line
 
 if TYPE_CHECKING:
-    from pinn.core.domain import Box
-    from pinn.core.problem import Reference
+    from pinn.core.domain import Shape
+    from pinn.core.reference import Reference
 
 CELLS = ("vertex", "line", "quad", "hexahedron")
 """By dimension, as meshio calls them."""
@@ -28,7 +28,7 @@ class Solved(Protocol):
     """A run, as a mesh needs it."""
 
     @property
-    def domain(self) -> Box: ...
+    def domain(self) -> Shape: ...
 
     def predict(self, points: Any, /) -> dict[str, NDArray[np.float64]]: ...
 
@@ -108,7 +108,7 @@ def _read(meshio: Any, file: Path) -> Any:
         raise PinnError(f"{file}: is no mesh that meshio reads: {one_line(error)}") from None
 
 
-def _coordinates(points: NDArray[Any], domain: Box, file: Path) -> NDArray[np.float64]:
+def _coordinates(points: NDArray[Any], domain: Shape, file: Path) -> NDArray[np.float64]:
     """The points of the mesh, (n, dimension); what it has besides must be flat."""
     names = ", ".join(domain.names)
     if points.shape[1] < domain.dimension:

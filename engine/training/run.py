@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.discovery import registry
-from pinn.core.domain import Box, PointSet
+from pinn.core.domain import PointSet, Shape
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.parts import Optimizer
-from pinn.core.problem import Reference
 from pinn.core.records import Records
+from pinn.core.reference import Reference
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.watched import Watched
@@ -443,7 +443,7 @@ class Run:
         return records
 
     @property
-    def domain(self) -> Box:
+    def domain(self) -> Shape:
         """The domain of the problem that was trained."""
         return self._trained_here.problem.domain
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn import engine
-from pinn.core import Box, PinnError
+from pinn.core import PinnError, Shape
 from pinn.core.errors import nearest, one_of
 from pinn.core.files import read_file, write_atomically
 from pinn.plugins.commands.shown import shown
@@ -55,7 +55,7 @@ class Table:
                 raise PinnError(f"{self.file}: line {line}: {column} is {text!r}, not a number")
         return found
 
-    def points(self, domain: Box) -> NDArray[np.float64]:
+    def points(self, domain: Shape) -> NDArray[np.float64]:
         """The coordinates, (n, dimension), wherever their columns stand.
 
         Raises:
@@ -179,7 +179,7 @@ def _in_precision(run: engine.Run, fields: Any) -> dict[str, NDArray[Any]]:
     return {name: values.astype(config.run.precision) for name, values in fields.items()}
 
 
-def _outside(table: Table, points: NDArray[np.float64], domain: Box) -> Iterable[str]:
+def _outside(table: Table, points: NDArray[np.float64], domain: Shape) -> Iterable[str]:
     low, high = np.array(domain.lower), np.array(domain.upper)
     room = CLOSE * (high - low)
     beyond = (points < low - room) | (points > high + room)

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from pinn.core import Box, Condition, Measurements, PinnError, Problem, Reference, Unknown, offered
 from pinn.engine import check, parse_config, train
-from pinn.engine.derivatives.residuals import law_of, residuals
+from pinn.engine.derivatives.residuals import condition_law
 from pinn.testing import check_problem
 
 TIMES = np.linspace(0, 3, 20)
@@ -108,7 +108,7 @@ class Fields(Problem):
 def residual_of(measured: Measurements) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Residuals (values, n) at a network that is u = x + 2t, v = x², and x and t."""
     problem = Fields()
-    law = residuals(problem, law_of(problem, measured), "data", "data", torch.float64)
+    law = condition_law(problem, measured, torch.float64)
     rows = torch.from_numpy(measured.table(BOX))
     x, t = rows[:, 0], rows[:, 1]
 
