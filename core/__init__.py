@@ -25,6 +25,7 @@ from pinn.core.parts import (
     Optimizer as Optimizer,
     Sampler as Sampler,
     Schedule as Schedule,
+    Terms as Terms,
     Weighting as Weighting,
 )
 from pinn.core.plots import (

@@ -65,10 +65,30 @@ class Sampler(ABC):
         return self.draw(domain.box, len(points), generator)
 
 
+@frozen(eq=False)
+class Terms:
+    """The terms of a loss at a step, for a weighting that balances them.
+
+    Attributes:
+        equations: the names of some of them …
+        conditions: … and of the others, in the order of all that follows.
+        factors: of each term so far, by name; 1 before the first balance.
+        losses: of each without its factor, (terms,).
+        gradients: of each without its factor, (terms, parameters).
+    """
+
+    equations: tuple[str, ...]
+    conditions: tuple[str, ...]
+    factors: Mapping[str, float]
+    losses: Tensor
+    gradients: Tensor
+
+
 class Weighting(ABC):
     """Weights λ of the interior points; the loss is mean((λ r)²).
 
-    A subclass has `update`, or `update_at` where it asks where the points are.
+    A subclass has `update`, or `update_at` where it asks where the points are; one that balances the
+    terms of the loss against each other has `balanced_every` and `balance`.
     """
 
     name: ClassVar[str]
@@ -93,6 +113,17 @@ class Weighting(ABC):
     def contributions(self, weights: Tensor, residuals: Tensor) -> Tensor:
         """What the loss is the mean of, (equations, points)."""
         return (weights * residuals) ** 2
+
+    def balanced_every(self) -> int:
+        """Steps between two calls of `balance`; 0: it is never called."""
+        return 0
+
+    def balance(self, terms: Terms) -> Mapping[str, float]:
+        """New factors of terms of the loss, equations and conditions, by name, at least 0.
+
+        They multiply those of the configuration; what is not named keeps its own.
+        """
+        return {}
 
 
 class Closure(Protocol):

@@ -31,6 +31,7 @@ TIMES, PLACES = (1 / 3, 2 / 3, 1.0), (0.25, 0.5, 0.75)
 def own_curves(records: Records) -> Iterator[Curves]:
     """What the training itself records."""
     yield loss_curves(records)
+    yield from factor_curves(records)
     yield from unknown_curves(records)
 
 
@@ -49,6 +50,19 @@ def loss_curves(records: Records) -> Curves:
         caption="Mean squares. The optimizer lowers the weighted loss, the sum of its terms; the "
         "unweighted one compares from step to step, whatever the weights do.",
     )
+
+
+def factor_curves(records: Records) -> Iterator[Curves]:
+    """What a weighting that balances the terms of the loss multiplied them with."""
+    factors = {n: n.removeprefix("factor.") for n in records.names if n.startswith("factor.")}
+    if factors:
+        yield Curves(
+            name="factors",
+            title="Factors of the terms of the loss",
+            quantities=factors,
+            ylabel="factor",
+            caption="What the weighting multiplies each term of the loss with, besides fixed factors.",
+        )
 
 
 def unknown_curves(records: Records) -> Iterator[Curves]:

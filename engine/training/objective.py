@@ -33,10 +33,10 @@ Rows = tuple[Tensor, Tensor]
 
 COMPILED = (
     "_loss_after_update", "_loss", "_loss_of_conditions", "_residuals_alone", "_weighted_alone",
-    "_rows_of_equations",
+    "_rows_of_equations", "_gradients_of_equations",
 )  # fmt: skip
 """Methods of tensors alone, which `Objective.compiled` has compiled."""
-AT_OTHER_POINTS = {"_residuals_alone", "batch_gradients"}
+AT_OTHER_POINTS = {"_residuals_alone", "_batch_gradients"}
 """Those that see other points at every call."""
 
 
@@ -62,9 +62,12 @@ class Evaluation:
 
 
 class Objective:
-    """loss = Σ_k f_k mean_i((λ_ki r_ki)²) + Σ_c f_c mean(r_c²), with fixed factors f.
+    """loss = Σ_k f_k mean_i((λ_ki r_ki)²) + Σ_c f_c mean(r_c²), with factors f.
 
     Every method is a function of the parameters, which are passed in the module's order.
+
+    Attributes:
+        factors: f of each of `names`; what is compiled takes them as an argument.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Objective:
                 f": equations and conditions share a name: {one_of(names)}",
             )
         self.names = tuple(names)
-        self._factors = {name: factors.get(name, 1.0) for name in names}
+        self.use_factors(factors)
         self._compiled_by: tuple[Compile, bool] | None = None
         self._losses_of_conditions: dict[str, Callable[..., tuple[Tensor, Leaves]]] = {
             name: partial(self._loss_of_condition, name) for name in self.conditions
@@ -111,7 +114,7 @@ class Objective:
         """
         self._compiled_by = compiler, batches
         keeps = not self.chunk
-        for name in (*COMPILED, *(["batch_gradients"] if batches else [])):
+        for name in (*COMPILED, *(["_batch_gradients"] if batches else [])):
             same = keeps and name not in AT_OTHER_POINTS
             setattr(self, name, compiler(getattr(self, name), same_points=same))
         self._losses_of_conditions = {
@@ -123,10 +126,15 @@ class Objective:
             for name, rows in self._rows_of_conditions.items()
         }
 
+    def use_factors(self, factors: Mapping[str, float]) -> None:
+        """Go on with these; 1 for the others."""
+        like = self.parameters[0].detach()
+        self.factors = like.new_tensor([factors.get(name, 1.0) for name in self.names])
+
     def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
         """The loss with these factors and this chunk, compiled if this one is."""
-        same_terms = self._factors == {name: factors.get(name, 1.0) for name in self.names}
-        if same_terms and chunk == self.chunk:
+        if chunk == self.chunk:
+            self.use_factors(factors)
             return self
         other = Objective(self.problem, self.module, self.weighting, factors, chunk)
         if self._compiled_by:
@@ -144,7 +152,26 @@ class Objective:
             return self._in_chunks(parameters, points, weights, update)
         loss = self._loss_after_update if update and not self.weighting.static else self._loss
         located = points.interior, tuple(points.conditions.values())
-        return Evaluation(*loss(parameters, located, weights))
+        return Evaluation(*loss(parameters, located, weights, self.factors))
+
+    def gradients_of_terms(self, points: PointSet, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each of `names` the loss without its factor, (names,), and its gradient (names, P)."""
+        parameters, one = tuple(self.parameters), torch.ones_like(self.factors)
+        pieces = self._pieces(points.interior)
+        parts = [
+            self._gradients_of_equations(parameters, piece, weight)
+            for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
+        ]
+        found = [_mean(parts, pieces)]
+        for name, located in points.conditions.items():
+            pieces = self._pieces(located)
+            parts = []
+            for piece in pieces:
+                term, slopes = self._losses_of_conditions[name](parameters, piece, one)
+                parts.append((term[None], torch.cat([each.flatten() for each in slopes])[None]))
+            found.append(_mean(parts, pieces))
+        losses, gradients = zip(*found, strict=True)
+        return torch.cat(losses), torch.cat(gradients)
 
     def residuals_alone(self, points: Tensor) -> Tensor:
         """The residuals of the equations at any points, (equations, points), without gradient."""
@@ -162,13 +189,16 @@ class Objective:
         pieces = self._pieces(points.interior)
         size = len(points.interior)
         of_equations = [
-            self._weighted_alone(tuple(parameters), piece, weight) / size**0.5
+            self._weighted_alone(tuple(parameters), piece, weight, self.factors) / size**0.5
             for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
         ]
         with torch.no_grad():
             of_conditions = [
                 torch.cat(
-                    [self._weighted_condition(name, parameters, p) for p in self._pieces(located)],
+                    [
+                        self._weighted_condition(name, parameters, piece, self.factors)
+                        for piece in self._pieces(located)
+                    ],
                     1,
                 )
                 / len(located) ** 0.5
@@ -205,7 +235,9 @@ class Objective:
             scale = count**-0.5
             for begin in range(0, count, size):
                 here = slice(min(begin, count - size), min(begin + size, count))
-                residuals, gradients = function(parameters, located[here], weight[here])
+                residuals, gradients = function(
+                    parameters, located[here], weight[here], self.factors
+                )
                 had = begin - here.start
                 yield (
                     residuals[had:].reshape(-1) * scale,
@@ -219,8 +251,7 @@ class Objective:
 
     def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
         """Σ_k f_k mean_i of the contributions of these points, a scalar."""
-        found = self.interior_residuals(parameters, points)
-        return self._interior_terms(found, weights).sum()
+        return self._interior_loss(parameters, points, weights, self.factors)
 
     def batch_gradients(
         self, parameters: Parameters, points: Tensor, weights: Tensor
@@ -229,8 +260,7 @@ class Objective:
 
         Takes points (batches, n, dimension) and weights (batches, equations, n).
         """
-        gradient = grad(self.interior_loss)
-        return vmap(lambda p, w: gradient(tuple(parameters), p, w))(points, weights)
+        return self._batch_gradients(tuple(parameters), points, weights, self.factors)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
         """Σ_c f_c mean(r_c²), a scalar; in the memory of one chunk."""
@@ -242,7 +272,7 @@ class Objective:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss of each equation and of each condition, scalars, by name."""
         found = self.interior_residuals(self.parameters, points)
-        of_equations = self._interior_terms(found, weights)
+        of_equations = self._interior_terms(found, weights, self.factors)
         of_conditions = self._condition_terms_again(self.parameters, conditions)
         return (
             dict(zip(self.equations.names, of_equations, strict=True)),
@@ -255,35 +285,81 @@ class Objective:
     def _network(self, named: dict[str, Tensor]) -> Callable[[Any], Any]:
         return lambda inputs: functional_call(self.module, named, (inputs,))
 
-    def _interior_terms(self, found: Tensor, weights: Tensor) -> Tensor:
-        """(equations,)"""
-        factors = [self._factors[name] for name in self.equations.names]
-        means = self.weighting.contributions(weights, found).mean(1)
-        return torch.stack([f * m for f, m in zip(factors, means, strict=True)])
+    def _interior_loss(
+        self, parameters: Parameters, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Tensor:
+        found = self.interior_residuals(parameters, points)
+        return self._interior_terms(found, weights, factors).sum()
 
-    def _weighted(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
+    def _batch_gradients(
+        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Leaves:
+        gradient = grad(self._interior_loss)
+        return vmap(lambda p, w: gradient(parameters, p, w, factors))(points, weights)
+
+    def _interior_terms(self, found: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
+        """(equations,)"""
+        means = self.weighting.contributions(weights, found).mean(1)
+        return factors[: len(means)] * means
+
+    def _gradients_of_equations(
+        self, parameters: Leaves, points: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of each equation the loss without its factor, and its gradient, (equations, parameters)."""
+        found = self.interior_residuals(parameters, points)
+        terms = self.weighting.contributions(weights, found).mean(1)
+        gradients = [
+            torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
+            for term in terms
+        ]
+        flat = [torch.cat([each.flatten() for each in gradient]) for gradient in gradients]
+        return terms.detach(), torch.stack(flat)
+
+    def _factor(self, name: str, factors: Tensor) -> Tensor:
+        return factors[self.names.index(name)]
+
+    def _weighted(
+        self, parameters: Parameters, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Tensor:
         """The residuals whose mean square is the loss, (equations, points)."""
         found = self.interior_residuals(parameters, points)
         counted = self.weighting.contributions(weights, found)
         root = torch.where(counted > 0, counted, 1.0).sqrt()  # a root has no slope at 0
-        factors = [self._factors[name] ** 0.5 for name in self.equations.names]
         signed = torch.where(counted > 0, found.sign() * root, 0.0)
-        return torch.stack([f * each for f, each in zip(factors, signed, strict=True)])
+        return factors[: len(signed), None].sqrt() * signed
 
-    def _weighted_alone(self, parameters: Leaves, points: Tensor, weights: Tensor) -> Tensor:
+    def _weighted_alone(
+        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Tensor:
         with torch.no_grad():
-            return self._weighted(parameters, points, weights)
+            return self._weighted(parameters, points, weights, factors)
 
-    def _weighted_condition(self, name: str, parameters: Parameters, points: Tensor) -> Tensor:
+    def _weighted_condition(
+        self, name: str, parameters: Parameters, points: Tensor, factors: Tensor
+    ) -> Tensor:
         named = self._named(parameters)
         found = self.conditions[name](
             self._network(named), points, unknown_values(self.problem, named)
         )
-        return self._factors[name] ** 0.5 * found
+        return self._factor(name, factors).sqrt() * found
 
-    def _rows_of_equations(self, parameters: Leaves, points: Tensor, weights: Tensor) -> Rows:
+    def _rows_of_equations(
+        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Rows:
         return _rows(
-            lambda leaves, point, weight: self._weighted(leaves, point[None], weight[:, None])[
+            lambda leaves, point, weight: self._weighted(
+                leaves, point[None], weight[:, None], factors
+            )[:, 0],
+            parameters,
+            points,
+            weights,
+        )
+
+    def _rows_of_condition(
+        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+    ) -> Rows:
+        return _rows(
+            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None], factors)[
                 :, 0
             ],
             parameters,
@@ -291,45 +367,39 @@ class Objective:
             weights,
         )
 
-    def _rows_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor
-    ) -> Rows:
-        return _rows(
-            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None])[:, 0],
-            parameters,
-            points,
-            weights,
-        )
-
     def _condition_terms(
-        self, parameters: Parameters, conditions: tuple[Tensor, ...]
+        self, parameters: Parameters, conditions: tuple[Tensor, ...], factors: Tensor
     ) -> list[Tensor]:
         if not conditions:
             return []
         return [
-            self._condition_term(name, parameters, points)
+            self._condition_term(name, parameters, points, factors)
             for name, points in zip(self.conditions, conditions, strict=True)
         ]
 
-    def _condition_term(self, name: str, parameters: Parameters, points: Tensor) -> Tensor:
+    def _condition_term(
+        self, name: str, parameters: Parameters, points: Tensor, factors: Tensor
+    ) -> Tensor:
         named = self._named(parameters)
         unknowns = unknown_values(self.problem, named)
         found = self.conditions[name](self._network(named), points, unknowns)
-        return self._factors[name] * (found**2).mean(1).sum()
+        return self._factor(name, factors) * (found**2).mean(1).sum()
 
     def _condition_terms_again(
         self, parameters: Parameters, conditions: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """The terms with a graph that holds one chunk: the others are computed again for gradients."""
         if not self._larger_than_chunk(*conditions.values()):
-            return self._condition_terms(parameters, tuple(conditions.values()))
+            return self._condition_terms(parameters, tuple(conditions.values()), self.factors)
         terms = []
         for name, located in conditions.items():
             term = partial(self._condition_term, name, parameters)
             parts = [
                 len(piece)
                 / len(located)
-                * checkpoint(term, piece, use_reentrant=False, preserve_rng_state=False)
+                * checkpoint(
+                    term, piece, self.factors, use_reentrant=False, preserve_rng_state=False
+                )
                 for piece in self._pieces(located)
             ]
             terms.append(torch.stack(parts).sum())
@@ -347,35 +417,46 @@ class Objective:
             updated = self.weighting.update_at(places, weights, found.detach())
             return updated.expand(found.shape).clone()
 
-    def _loss_after_update(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
+    def _loss_after_update(
+        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor
+    ) -> Computed:
         found = self.interior_residuals(parameters, points[0])
         weights = self._updated(weights, found, points[0])
-        return self._differentiated(parameters, points[1], weights, found)
+        return self._differentiated(parameters, points[1], weights, found, factors)
 
-    def _loss(self, parameters: Leaves, points: Located, weights: Tensor) -> Computed:
+    def _loss(
+        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor
+    ) -> Computed:
         found = self.interior_residuals(parameters, points[0])
-        return self._differentiated(parameters, points[1], weights, found)
+        return self._differentiated(parameters, points[1], weights, found, factors)
 
     def _differentiated(
-        self, parameters: Leaves, conditions: Leaves, weights: Tensor, found: Tensor
+        self,
+        parameters: Leaves,
+        conditions: Leaves,
+        weights: Tensor,
+        found: Tensor,
+        factors: Tensor,
     ) -> Computed:
-        of_equations = self._interior_terms(found, weights)
-        of_conditions = (term[None] for term in self._condition_terms(parameters, conditions))
-        terms = torch.cat([of_equations, *of_conditions])
+        of_equations = self._interior_terms(found, weights, factors)
+        of_conditions = self._condition_terms(parameters, conditions, factors)
+        terms = torch.cat([of_equations, *(term[None] for term in of_conditions)])
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient, weights, found.detach()
 
-    def _loss_of_conditions(self, parameters: Leaves, conditions: Leaves) -> tuple[Tensor, Leaves]:
+    def _loss_of_conditions(
+        self, parameters: Leaves, conditions: Leaves, factors: Tensor
+    ) -> tuple[Tensor, Leaves]:
         """Its terms, and the gradient of their sum."""
-        terms = torch.stack(self._condition_terms(parameters, conditions))
+        terms = torch.stack(self._condition_terms(parameters, conditions, factors))
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient
 
     def _loss_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor
+        self, name: str, parameters: Leaves, points: Tensor, factors: Tensor
     ) -> tuple[Tensor, Leaves]:
         """The same of one."""
-        term = self._condition_term(name, parameters, points)
+        term = self._condition_term(name, parameters, points, factors)
         gradient = torch.autograd.grad(term, parameters, materialize_grads=True)
         return term.detach(), gradient
 
@@ -396,7 +477,7 @@ class Objective:
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []
         for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
-            part = Evaluation(*self._loss(parameters, (piece, ()), weight))
+            part = Evaluation(*self._loss(parameters, (piece, ()), weight, self.factors))
             share = len(piece) / len(points.interior)
             terms = terms + share * part.terms
             torch._foreach_add_(gradient, part.gradient, alpha=share)
@@ -409,7 +490,7 @@ class Objective:
             ]
         elif points.conditions:
             conditions = tuple(points.conditions.values())
-            of_conditions = self._loss_of_conditions(parameters, conditions)
+            of_conditions = self._loss_of_conditions(parameters, conditions, self.factors)
             all_terms.append(of_conditions[0])
             torch._foreach_add_(gradient, of_conditions[1])
         return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))
@@ -420,11 +501,24 @@ class Objective:
         """Its term; its gradient is added to `gradient`."""
         total = located.new_zeros(())
         for piece in self._pieces(located):
-            term, slopes = self._losses_of_conditions[name](parameters, piece)
+            term, slopes = self._losses_of_conditions[name](parameters, piece, self.factors)
             share = len(piece) / len(located)
             total += share * term
             torch._foreach_add_(gradient, slopes, alpha=share)
         return total
+
+
+def _mean(
+    parts: Sequence[tuple[Tensor, Tensor]], pieces: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Of means over pieces of the points, those over all."""
+    count = sum(map(len, pieces))
+    shares = [len(piece) / count for piece in pieces]
+    losses, gradients = (
+        torch.stack([share * each for share, each in zip(shares, some, strict=True)]).sum(0)
+        for some in zip(*parts, strict=True)
+    )
+    return losses, gradients
 
 
 def _rows(

@@ -16,7 +16,7 @@ from pinn.engine.configuration.config import Config
 from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.undisturbed import global_state, restore_global_state
 
-PLAIN = ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds")
+PLAIN = ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds", "balance")
 """What a checkpoint holds of a state as it is."""
 
 
@@ -37,6 +37,8 @@ class State:
     """Whether the stage met its `until`."""
     draws: int = 1
     best_loss: float = float("inf")
+    balance: dict[str, float] = Factory(dict)
+    """What the weighting multiplies factors of the loss with, by name of the term."""
     seconds: dict[str, float] = Factory(dict)
     """What training and each analyzer took, by name."""
 

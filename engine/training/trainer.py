@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
+from pinn.core.parts import Terms
 from pinn.core.records import Records
 from pinn.core.view import View
 from pinn.engine.configuration.config import Config, Stage
@@ -106,14 +107,48 @@ class Trainer:
         if resized or self._due(self.stage.points.redraw):
             self.redraw()
         with self.observing.timed("training"):
+            if self._due(self.config.weighting.balanced_every()) or not self.state.step:
+                self.balance()
             evaluation = self.step()
         self.observing.follow(evaluation.residuals)
         self.observe(evaluation)
         return float(evaluation.loss)
 
     def use_loss_of_stage(self) -> None:
-        self.objective = self.objective.changed(self.stage.factors, self.stage.points.chunk)
+        balance, factors = self.state.balance, dict(self.stage.factors)
+        for name, factor in balance.items():
+            factors[name] = factor * factors.get(name, 1.0)
+        self.objective = self.objective.changed(factors, self.stage.points.chunk)
         self.closure.use(self.objective)
+
+    def balance(self) -> None:
+        """Other factors of the terms of the loss, where the weighting chooses them.
+
+        Raises:
+            PartError: it names other terms, or a factor is not a finite number of at least 0.
+        """
+        weighting, state, objective = self.config.weighting, self.state, self.objective
+        if not weighting.balanced_every():
+            return
+        equations = objective.equations.names
+        found = weighting.balance(
+            Terms(
+                equations,
+                objective.names[len(equations) :],
+                {name: state.balance.get(name, 1.0) for name in objective.names},
+                *objective.gradients_of_terms(state.points, state.weights),
+            )
+        )
+        for name, factor in found.items():
+            if name not in objective.names or not 0 <= float(factor) < math.inf:
+                raise PartError(
+                    f"weighting {weighting.name!r}",
+                    Whence(weighting),
+                    f" balances {name!r} with {factor}: expected factors of at least 0 for "
+                    f"{one_of(objective.names)}",
+                )
+        state.balance = state.balance | {name: float(factor) for name, factor in found.items()}
+        self.use_loss_of_stage()
 
     def redraw(self) -> None:
         """Other interior points, as many as the stage has; what belongs to single points, weights and
@@ -229,13 +264,22 @@ class Trainer:
             "loss.unweighted": self.unweighted_loss(evaluation),
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
+            **{f"factor.{name}": value for name, value in self.state.balance.items()},
             **unknown_quantities(self.config.problem, dict(self.state.module.named_parameters())),
         }
 
     def unweighted_loss(self, evaluation: Evaluation) -> float:
         """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
-        conditions = evaluation.terms[len(self.objective.equations.names) :]
-        return float((evaluation.residuals**2).mean(1).sum() + conditions.sum())
+        names = self.objective.names[len(self.objective.equations.names) :]
+        conditions = (
+            sum(
+                term / (self.state.balance.get(name, 1.0) or math.inf)
+                for name, term in zip(names, evaluation.terms[-len(names) :], strict=True)
+            )
+            if names
+            else 0.0
+        )
+        return float((evaluation.residuals**2).mean(1).sum() + conditions)
 
     def view(self) -> View:
         """What analyzers see of the state as it is."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from pinn.core.discovery import registry
 from pinn.engine import parse_config
 from pinn.engine.training.state import initial_weights
+from pinn.plugins.weightings.gradient_norms import GradientNorms
 from pinn.plugins.weightings.rba import ResidualBasedAttention
 from pinn.plugins.weightings.vanilla import Vanilla
 from pinn.testing import check_weighting
@@ -30,7 +31,7 @@ def random(shape: tuple[int, int], seed: int) -> Tensor:
 
 
 def test_the_built_in_weightings_are_registered() -> None:
-    assert {Vanilla, ResidualBasedAttention} <= set(WEIGHTINGS)
+    assert {GradientNorms, Vanilla, ResidualBasedAttention} <= set(WEIGHTINGS)
 
 
 @pytest.mark.parametrize("cls", WEIGHTINGS, ids=lambda cls: cls.name)

@@ -289,3 +289,41 @@ def test_few_interior_points_and_much_data_are_taken_in_chunks(
         for chunk in (0, 5)
     ]
     assert_same(*found, close)
+
+
+@given(st.integers(0, 100), st.sampled_from([0, 5, 100]))
+def test_gradients_of_terms_are_those_of_each_loss_without_its_factor(
+    make_case: MakeCase, close: Close, seed: int, chunk: int
+) -> None:
+    case = make_case(seed)
+    weights = case.some_weights(seed)
+    objective = case.objective(Vanilla(), {"walls": 7.0, "first": 3.0}, chunk)
+    losses, gradients = objective.gradients_of_terms(case.points, weights)
+
+    inside = ((weights * case.residuals(case.points.interior)) ** 2).mean(1)
+    terms = [*inside, *case.condition_losses()]
+    close(losses, torch.stack(terms).detach())
+    for row, term in zip(gradients, terms, strict=True):
+        expected = torch.autograd.grad(
+            term, case.parameters, retain_graph=True, materialize_grads=True
+        )
+        close(row, torch.cat([each.flatten() for each in expected]))
+
+
+def test_other_factors_need_no_other_function(make_case: MakeCase, close: Close) -> None:
+    """What was compiled serves them: factors are handed to it."""
+    case = make_case(0)
+    weights = torch.ones(2, 13, dtype=torch.float64)
+    traced: list[str] = []
+
+    def compiler(function: Any, same_points: bool) -> Any:
+        traced.append(str(function))
+        return function
+
+    objective = case.objective(Vanilla(), {"walls": 2.0})
+    objective.compiled(compiler)
+    before, count = objective.evaluate(case.parameters, case.points, weights), len(traced)
+    other = objective.changed({"walls": 6.0}, 0)
+    after = other.evaluate(case.parameters, case.points, weights)
+    assert len(traced) == count
+    close(after.terms, before.terms * torch.tensor([1.0, 1.0, 1.0, 3.0]))
