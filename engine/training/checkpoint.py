@@ -183,4 +183,4 @@ def check_belongs(path: Path, state: Mapping[str, Any], of_run: Mapping[str, Any
 def set_aside(corrupt: Sequence[Path]) -> None:
     """Rename checkpoints that are not whole, so that they are neither read nor removed."""
     for path in corrupt:
-        path.rename(path.with_suffix(".corrupt"))
+        path.replace(path.with_suffix(".corrupt"))

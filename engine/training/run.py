@@ -172,7 +172,8 @@ def _check_until(config: Config) -> None:
     )
     with TemporaryDirectory() as folder:
         options = evolve(config.run, directory=folder, compile="never", tensorboard=False)
-        with trained(evolve(config, run=options, stages=(once,)), Reporter()) as trainer:
+        anew = evolve(config, run=options, stages=(once,), start=None)
+        with trained(anew, Reporter()) as trainer:
             records = trainer.records
     if {observer.analyzer.name for observer in config.observers} - {*records.sources.values()}:
         return

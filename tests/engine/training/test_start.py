@@ -109,9 +109,13 @@ def test_a_run_that_goes_on_does_not_read_it_again(
     assert_same_runs: Callable[[Path, Path], None],
     tmp_path: Path,
 ) -> None:
-    whole = second(run={"record": 1}).in_directory(tmp_path / "whole")
+    config = second(
+        run={"record": 1},
+        optimizers=[{"name": "adam", "steps": 5, "until": "rel_l2 < 1e-9"}],
+        analyzers=[{"name": "error", "every": 1}],
+    )
+    whole = config.in_directory(tmp_path / "whole")
     train(whole)
-    config = second(run={"record": 1})
     with pytest.raises(Killed):
         train(config, Killing(2))
     shutil.rmtree(first.path)
