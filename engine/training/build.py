@@ -21,7 +21,7 @@ from pinn.engine.derivatives.unknowns import attach_unknowns
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.undisturbed import seed_everything
+from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
 
 def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
@@ -32,10 +32,15 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
             network or an ansatz that fails, more than the memory holds.
     """
     check_memory(config)
-    device, dtype = (
-        choose_device(config.run.device, config.run.precision),
-        number_format(config.run.precision),
-    )
+    device = choose_device(config.run.device, config.run.precision)
+    dtype = number_format(config.run.precision)
+    with numbers_in(dtype):
+        return _built(config, device, dtype)
+
+
+def _built(
+    config: Config, device: torch.device, dtype: torch.dtype
+) -> tuple[torch.nn.Module, Objective, Evaluator]:
     module = build_module(config.network, config.problem, config.run.seed)
     module.to(device=device, dtype=dtype)
     first = config.stages[0]

@@ -51,19 +51,28 @@ def restore_global_state(state: dict[str, Any]) -> None:
 
 
 @contextmanager
+def numbers_in(dtype: torch.dtype) -> Iterator[None]:
+    """Tensors are made in this format where none is named."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+@contextmanager
 def apart(dtype: torch.dtype) -> Iterator[None]:
     """Whatever is global in torch, NumPy and Python is ours inside, and afterwards as before.
 
     Args:
         dtype: the format of numbers where none is named.
     """
-    random, default = global_state(), torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
+    random = global_state()
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), numbers_in(dtype):
             yield
     finally:
-        torch.set_default_dtype(default)
         restore_global_state(random)
         if torch.cuda.is_initialized() and not random["cuda"]:  # its seed was waiting for that
             torch.cuda.manual_seed_all(torch.initial_seed())
