@@ -709,13 +709,19 @@ def test_random_numbers_go_on_as_if_it_had_not_been_asked(
     from pinn.engine.training import undisturbed
 
     kept: list[torch.Tensor] = []
-    state = undisturbed.global_state
+    restored: list[torch.Tensor] = []
+    state, restore = undisturbed.global_state, undisturbed.restore_global_state
 
     def remembered() -> dict[str, Any]:
         kept.append(torch.get_rng_state())
         return state()
 
+    def after_restoring(state: dict[str, Any]) -> None:
+        restore(state)
+        restored.append(torch.get_rng_state())
+
     monkeypatch.setattr(undisturbed, "global_state", remembered)
+    monkeypatch.setattr(undisturbed, "restore_global_state", after_restoring)
     frail.failing["measure"] = 0
     frail.error = error
     stage = [{"name": "frail-sgd", "steps": 3}]
@@ -723,7 +729,10 @@ def test_random_numbers_go_on_as_if_it_had_not_been_asked(
         train(config(tmp_path / "run", optimizers=stage))
     except PinnError:
         assert error is PinnError
-    assert torch.equal(kept[-1], torch.get_rng_state())
+    *_, asked, whole_run = restored
+    assert torch.equal(kept[-1], asked)
+    assert torch.equal(kept[0], whole_run)
+    assert not torch.equal(asked, whole_run)
 
 
 def test_a_stage_that_waits_for_a_failing_analyzer_runs_to_its_end(

@@ -717,7 +717,7 @@ def test_a_description_that_was_changed_by_hand_is_read_strictly(tmp_path: Path)
     file = tmp_path / "pinn.toml"
     file.write_text(file.read_text().replace("points = 23", 'points = "many"'))
     with pytest.raises(ConfigError, match=r"\[watched\] points: expected a whole number"):
-        open_run(tmp_path)
+        _ = open_run(tmp_path).config
 
 
 def test_rows_of_one_point_are_its_equations() -> None:
