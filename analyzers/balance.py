@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pinn.analyzers.evenly_spaced import evenly_spaced
 from pinn.analyzers.recent import fall, lately
-from pinn.core import Analyzer, Conclusion, Curves, Plot, at_least, option
+from pinn.core import Analyzer, Conclusion, Curves, Plot, Unavailable, at_least, option
 from pinn.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class Balance(Analyzer):
                 part = _gradient(term, view) * (len(piece) / len(chosen))
                 equations[name] = equations.get(name, 0.0) + part
             conditions = conditions or {n: _gradient(term, view) for n, term in outside.items()}
+        if not equations:
+            raise Unavailable("needs equations beside conditions, and this problem has none")
         return balance(equations, conditions)
 
     def figures(self, records: Records) -> Iterator[Plot]:

@@ -219,7 +219,7 @@ class Curvature(Analyzer):
 
 def _losses(view: View, chosen: Tensor) -> list[Callable[[], Tensor]]:
     """The loss at these points, as a sum of parts; the conditions are in the first."""
-    pieces = chosen.split(AT_ONCE)
+    pieces = chosen.split(AT_ONCE)[: None if len(view.weights) else 1]
 
     def part(piece: Tensor, first: bool) -> Tensor:
         inside, outside = view.loss_terms(piece)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field, frozen
 
+from pinn.core.errors import Unavailable
 from pinn.core.lazy import torch
 from pinn.core.randomness import torch_generator
 
@@ -122,7 +123,12 @@ class View:
 
     @cached_property
     def residuals(self) -> Tensor:
-        """The residuals of the current parameters, (equations, points)."""
+        """The residuals of the current parameters, (equations, points).
+
+        This, `residual_function` and the gradients of batches raise Unavailable where the problem has no
+        equations: then data or conditions alone are fitted.
+        """
+        self._need_equations()
         parameters = self._objective.parameters
         with torch.no_grad():
             return self._objective.interior_residuals(parameters, self.points.interior).detach()
@@ -147,6 +153,7 @@ class View:
 
         Differentiable in the parameters.
         """
+        self._need_equations()
         return self._objective.interior_residuals
 
     @cached_property
@@ -191,6 +198,10 @@ class View:
         blocks = torch.arange(len(self.points.interior)).split(1)
         return map(self._named, self._gradients(blocks))
 
+    def _need_equations(self) -> None:
+        if not len(self.weights):
+            raise Unavailable(f"needs residuals of equations, and {self.problem.name} has none")
+
     def _named(self, pde: tuple[Tensor, ...]) -> BatchGradients:
         return BatchGradients(tuple(self.parameters), pde, self._condition_gradient)
 
@@ -204,6 +215,7 @@ class View:
 
     def _gradients(self, blocks: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """The gradients of blocks of point numbers: (some of the blocks, *shape), one a parameter."""
+        self._need_equations()
         parameters = tuple(self.parameters.values())
         points = self.points.interior
         for size in sorted({len(block) for block in blocks}, reverse=True):

@@ -53,6 +53,8 @@ class Residuals:
         values, one a residual, which are subtracted, and their standard deviations, if known, by which
         the differences are divided.
         """
+        if not self.names:
+            return points.new_zeros(0, len(points))
         places, normals, measured = self.split(points)
         q = quantities(self.problem, network, places, self.jets, unknowns, normals)
         found = self.of(q, len(points))
@@ -69,19 +71,25 @@ class Residuals:
         return places, normals if self.normals else None, measured
 
     def of(self, q: Quantities, count: int) -> Tensor:
-        """Residuals (len(names), count) of the quantities at so many points."""
+        """Residuals (len(names), count) of the quantities at so many points; there is at least one."""
         tensors = named_tensors(self.law(q), count, self.what, self.single)
         return torch.stack(list(tensors.values()))
 
 
 def residuals(
-    problem: Problem, law: Law, what: str, single: str | None = None, dtype: Any = torch.float32
+    problem: Problem,
+    law: Law,
+    what: str,
+    single: str | None = None,
+    dtype: Any = torch.float32,
+    may_lack: bool = False,
 ) -> Residuals:
     """Find what `law` asks for.
 
     Args:
         what: how messages call the law, such as "the equations of heat".
         single: the name of the residual where the law returns a bare tensor.
+        may_lack: whether {} is an answer: equations may be none, where data say all that is known.
 
     Raises:
         PinnError: the law asks for something unknown, fails, or returns the wrong shape.
@@ -124,7 +132,8 @@ def residuals(
     try:
         start = start_values(problem, low)
         found = law(recording(middle, None))
-        named = named_tensors(found, PROBE_POINTS, what, single)
+        none = may_lack and isinstance(found, Mapping) and not found
+        named = {} if none else named_tensors(found, PROBE_POINTS, what, single)
         needed = jets(requests)
     except PinnError as error:
         named_already = what in str(error)

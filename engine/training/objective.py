@@ -83,9 +83,16 @@ class Objective:
         self.weighting = weighting
         self.chunk = chunk
         self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
-        self.equations = residuals(problem, problem.equations, f"the equations of {problem.name}")
+        what = f"the equations of {problem.name}"
+        self.equations = residuals(problem, problem.equations, what, may_lack=True)
         self.conditions = {c.name: condition_law(problem, c) for c in problem.conditions()}
         names = [*self.equations.names, *self.conditions]
+        if not names:
+            raise PartError(
+                problem.name,
+                Whence(problem),
+                ": has neither equations nor conditions, so that there is nothing to learn",
+            )
         if len(set(names)) < len(names):
             raise PartError(
                 problem.name,
@@ -174,7 +181,15 @@ class Objective:
         return torch.cat(losses), torch.cat(gradients)
 
     def residuals_alone(self, points: Tensor) -> Tensor:
-        """The residuals of the equations at any points, (equations, points), without gradient."""
+        """The residuals of the equations at any points, (equations, points), without gradient.
+
+        Raises:
+            PartError: there are no equations.
+        """
+        if not self.equations.names:
+            raise PartError(
+                self.problem.name, Whence(self.problem), ": has no equations, so no residuals"
+            )
         pieces = self._pieces(points)
         return torch.cat([self._residuals_alone(self.parameters, piece) for piece in pieces], 1)
 
@@ -225,7 +240,8 @@ class Objective:
         if once:
             of_equations = partial(Objective._rows_of_equations, self)
             of_conditions = {name: partial(self._rows_of_condition, name) for name in of_conditions}
-        sets = [(of_equations, points.interior, weights.T)] + [
+        inside = [(of_equations, points.interior, weights.T)] if self.equations.names else []
+        sets = inside + [
             (of_conditions[name], located, located.new_zeros(len(located), 0))
             for name, located in points.conditions.items()
         ]
@@ -299,6 +315,8 @@ class Objective:
 
     def _interior_terms(self, found: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
         """(equations,)"""
+        if not self.equations.names:
+            return found.new_zeros(0)
         means = self.weighting.contributions(weights, found).mean(1)
         return factors[: len(means)] * means
 
@@ -306,6 +324,8 @@ class Objective:
         self, parameters: Leaves, points: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Of each equation the loss without its factor, and its gradient, (equations, parameters)."""
+        if not self.equations.names:
+            return points.new_zeros(0), points.new_zeros(0, sum(p.numel() for p in parameters))
         found = self.interior_residuals(parameters, points)
         terms = self.weighting.contributions(weights, found).mean(1)
         gradients = [
@@ -323,6 +343,8 @@ class Objective:
     ) -> Tensor:
         """The residuals whose mean square is the loss, (equations, points)."""
         found = self.interior_residuals(parameters, points)
+        if not self.equations.names:
+            return found
         counted = self.weighting.contributions(weights, found)
         root = torch.where(counted > 0, counted, 1.0).sqrt()  # a root has no slope at 0
         signed = torch.where(counted > 0, found.sign() * root, 0.0)
@@ -412,6 +434,8 @@ class Objective:
         return points.split(self.chunk or max(len(points), 1))
 
     def _updated(self, weights: Tensor, found: Tensor, points: Tensor) -> Tensor:
+        if not self.equations.names:
+            return weights
         places = dict(zip(self.problem.domain.names, points.T, strict=True))
         with torch.no_grad():
             updated = self.weighting.update_at(places, weights, found.detach())
@@ -473,10 +497,13 @@ class Objective:
         if update and not self.weighting.static:
             found = torch.cat([self._residuals_alone(parameters, piece) for piece in pieces], 1)
             weights = self._updated(weights, found, points.interior)
-        terms: Tensor | float = 0.0
+        terms: Tensor | float = points.interior.new_zeros(len(self.equations.names))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []
         for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
+            if not self.equations.names:
+                seen.append(piece.new_zeros(0, len(piece)))
+                continue
             part = Evaluation(*self._loss(parameters, (piece, ()), weight, self.factors))
             share = len(piece) / len(points.interior)
             terms = terms + share * part.terms

@@ -53,7 +53,9 @@ class Observing:
         return [observer for observer in self.observers if observer.schedule.due(step)]
 
     def follow(self, residuals: Tensor) -> None:
-        """Tell the analyzers that follow every step of its residuals, (equations, points)."""
+        """Tell the analyzers that follow every step of its residuals, (equations, points), if any."""
+        if not len(residuals):
+            return
         for name, analyzer in ((o.analyzer.name, o.analyzer) for o in self.observers):
             if name in self.memories:
                 with self.timed(name), torch.no_grad():

@@ -65,6 +65,8 @@ def its_training_step_can_be_compiled(trial: Trial) -> None:
         found = compiled.evaluate(parameters, state.points, weights)
         for name in ("residuals", "weights", "terms"):
             one, other = getattr(expected, name), getattr(found, name)
+            if not one.numel():  # no equations
+                continue
             off = float((one - other).abs().max())
             assert off <= CLOSE * float(one.abs().max()), (
                 f"traced at one place and run at another, the training step has {name} that are "

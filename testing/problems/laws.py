@@ -37,7 +37,7 @@ class PlacedLaw:
 
 def equations_of(problem: Problem) -> PlacedLaw:
     what = f"the equations of {problem.name}"
-    law = residuals(problem, problem.equations, what, dtype=torch.float64)
+    law = residuals(problem, problem.equations, what, dtype=torch.float64, may_lack=True)
     return PlacedLaw("the equations", law, inside(problem))
 
 
@@ -73,7 +73,9 @@ def where_it_holds(
 
 def laws(problem: Problem) -> Iterator[PlacedLaw]:
     """The equations and observables inside, each condition where it holds."""
-    yield equations_of(problem)
+    equations = equations_of(problem)
+    if equations.residuals.names:
+        yield equations
     for condition in problem.conditions():
         yield condition_of(problem, condition)
     what = f"the observables of {problem.name}"
