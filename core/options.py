@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -25,7 +26,7 @@ LISTS: tuple[Any, ...] = (list, tuple)
 UNIONS = (Union, UnionType)
 LARGEST = 2**53
 """Up to which every whole number is one of double precision, too."""
-READABLE = (*SCALARS, *LISTS, dict, Sequence, Mapping, Any, type(None), ...)
+READABLE = (*SCALARS, Path, *LISTS, dict, Sequence, Mapping, Any, type(None), ...)
 """What the types of options are made of."""
 
 
@@ -104,11 +105,30 @@ def key_of(field: attrs.Attribute[Any]) -> str:
 def unstructure(instance: Any) -> dict[str, Any]:
     """The options of an attrs instance as TOML values; what is None is left out."""
     found = {key_of(field): getattr(instance, field.name) for field in options(type(instance))}
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in found.items()
-        if value is not None
-    }
+    return {name: _in_table(value) for name, value in found.items() if value is not None}
+
+
+def _in_table(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def located(table: Mapping[str, Any], cls: type[Any], folder: Path) -> dict[str, Any]:
+    """The table with the options of `cls` that are paths whole: relative ones begin in `folder`.
+
+    An option whose type is `Path` or `Path | None` is the name of a file.
+    """
+    attrs.resolve_types(cls)
+    found = dict(table)
+    for field in options(cls):
+        given: Any = found.get(key_of(field), field.default)
+        named = isinstance(given, Path) or (isinstance(given, str) and given.strip())
+        if named and Path in (field.type, *get_args(field.type)):
+            with suppress(RuntimeError):  # the home of nobody
+                given = Path(given).expanduser()
+            found[key_of(field)] = str(folder / given)
+    return found
 
 
 def structure(table: Mapping[str, Any], cls: type[T]) -> T:
@@ -167,6 +187,12 @@ def _scalar(kind: type) -> Callable[[Any, type], Any]:
     return hook
 
 
+def _path(value: Any, _: type) -> Path:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise TypeError(f"expected the name of a file, found {in_toml(value)}")
+    return Path(value)
+
+
 def _list(value: Any, annotation: Any) -> Any:
     (item, *_) = get_args(annotation) or (Any,)
     if not isinstance(value, list | tuple):
@@ -213,6 +239,7 @@ def _made_of(origins: tuple[Any, ...], annotation: Any) -> bool:
 _CONVERTER = cattrs.Converter(detailed_validation=False)
 for _kind in SCALARS:
     _CONVERTER.register_structure_hook(_kind, _scalar(_kind))
+_CONVERTER.register_structure_hook(Path, _path)
 _CONVERTER.register_structure_hook_func(attrs.has, structure)
 for _origins, _hook in ((LISTS, _list), ((dict,), _table), (UNIONS, _union)):
     _CONVERTER.register_structure_hook_func(partial(_made_of, _origins), _hook)
@@ -236,7 +263,7 @@ def check_readable(annotation: Any) -> None:
     if not inner and annotation not in READABLE:
         raise TypeError(
             f"has the type {type_name(annotation)}, which a TOML file cannot hold; use int, float, "
-            "str, bool, list, tuple, dict or Literal, also with | None"
+            "str, bool, Path, list, tuple, dict or Literal, also with | None"
         )
     for each in inner:
         check_readable(each)
@@ -244,4 +271,5 @@ def check_readable(annotation: Any) -> None:
 
 def type_name(annotation: Any) -> str:
     """A type as it is written: `float`, `list[str]`, `float | None`."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    named = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return named.replace("pathlib.Path", "Path")

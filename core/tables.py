@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,7 +41,8 @@ def numbers(values: Any, what: str) -> Array:
 def read_columns(path: Path, wanted: Collection[str] | None = None) -> dict[str, Array]:
     """Columns of a CSV or Parquet file, or arrays of an NPZ file, by name.
 
-    A CSV file has names in its first line, and numbers below; an empty cell is NaN.
+    A CSV file has names in its first line, and numbers below, between commas, semicolons, tabs or
+    spaces; an empty cell is NaN.
 
     Args:
         wanted: only these; None: all.
@@ -75,21 +77,30 @@ def read_columns(path: Path, wanted: Collection[str] | None = None) -> dict[str,
 
 def _read_csv(file: BinaryIO, wanted: Collection[str] | None) -> Mapping[str, Any]:
     first, _, rest = file.read().decode("utf-8-sig").lstrip("# ").partition("\n")
-    separator = max(SEPARATORS, key=first.count)
+    most = max(SEPARATORS, key=first.count)
+    separator = most if most in first else None  # None: spaces
     names = [name.strip().strip('"') for name in first.split(separator)]
     places = [place for place, name in enumerate(names) if wanted is None or name in wanted]
     if not places:
         return dict.fromkeys(names)
 
     def table(**options: Any) -> Array:
-        return np.loadtxt(
-            io.StringIO(rest), delimiter=separator, usecols=places, ndmin=2, **options
-        )
+        lines = io.StringIO(rest)
+        return np.loadtxt(lines, delimiter=separator, usecols=places, ndmin=2, **options)
 
+    if not rest.strip():
+        return dict.fromkeys(names, np.empty(0))
     try:
         found = table()
-    except ValueError:  # an empty cell, or what is no number
-        found = table(converters=lambda cell: float(cell.strip() or "nan"))
+    except ValueError as error:  # an empty cell, or what is no number
+        try:
+            found = table(converters=lambda cell: float(cell.strip() or "nan"))
+        except ValueError:
+            first_row = "could not" in str(error)  # NumPy counts from 0 there, and elsewhere from 1
+            where = re.sub(
+                r"row (\d+)", lambda m: f"row {int(m[1]) + first_row} below the names", str(error)
+            )
+            raise ValueError(where) from None
     read = dict(zip((names[place] for place in places), found.T, strict=True))
     return {**dict.fromkeys(names), **read}
 

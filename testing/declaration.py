@@ -12,7 +12,7 @@ from pinn.core.options import Faults, key_of, options, structure, type_name, uns
 from pinn.core.registry import summary
 from pinn.testing.trial import Trial
 
-TYPES = "int, float, str, bool, list and dict of these, and unions such as float | None"
+TYPES = "int, float, str, bool, Path, list and dict of these, and unions such as float | None"
 OF_EVERY_TYPE: tuple[Any, ...] = (True, 3, 0.5, "a word", [None], {"a": None})
 
 

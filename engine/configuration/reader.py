@@ -22,7 +22,7 @@ from pinn.core.kinds import (
     StageOptions,
     WeightingOptions,
 )
-from pinn.core.options import Faults, key_of, options, refusal, structure
+from pinn.core.options import Faults, key_of, located, options, refusal, structure
 from pinn.core.parts import Analyzer, Optimizer
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.engine.configuration.config import (
@@ -52,6 +52,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Args:
         path: a TOML file.
         overrides: "section.key=value" as on the command line.
+
+    Options that are paths of files, such as those of data, begin in the folder of this file.
 
     Raises:
         PinnError: the file cannot be read.
@@ -95,12 +97,12 @@ def parse_toml(content: bytes, source: Path) -> dict[str, Any]:
 
 
 def parse_config(
-    table: Mapping[str, Any], source: str = "configuration", folder: Path | None = None
+    table: Mapping[str, Any], source: str = "configuration", folder: str | Path = "."
 ) -> Config:
     """The configuration that TOML tables describe; `source` names them in messages.
 
     Args:
-        folder: where a relative path of another run begins; by default the working directory.
+        folder: where relative paths of files and of other runs begin.
 
     Raises:
         PinnError: they describe a loop that was only watched.
@@ -113,7 +115,7 @@ def parse_config(
             f"{source}: describes a loop that was trained elsewhere and watched, so that it cannot be "
             "trained here; `pinn report` and `pinn compare` show its directory"
         )
-    return _Reader(table, source, folder).read()
+    return _Reader(table, source, Path(folder)).read()
 
 
 def _at_most_deep(table: Any, levels: int) -> bool:
@@ -169,10 +171,10 @@ def fault_lines(where: str, error: Faults) -> list[str]:
 class _Reader:
     """Reads every section, collecting the faults of all."""
 
-    def __init__(self, table: Mapping[str, Any], source: str, folder: Path | None = None) -> None:
+    def __init__(self, table: Mapping[str, Any], source: str, folder: Path = Path()) -> None:
         self.table = table
         self.source = source
-        self.folder = folder or Path()
+        self.folder = folder.absolute()
         self.faults: list[str] = []
         self.part_missing = False
 
@@ -317,7 +319,8 @@ class _Reader:
             self.faults.append(
                 f"{where} {unknown}: unknown key{near}; {name} knows {one_of(known_keys)}"
             )
-        part = self.options(where, _only(table, own - shared - {kind.key}), cls)
+        given = _only(table, own - shared - {kind.key})
+        part = self.options(where, located(given, cls, self.folder), cls)
         if kind.options is None:
             return part, None
         return part, self.options(where, _only(table, shared), kind.options)

@@ -5,17 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_measurements import write
-from pinn_inverse_burgers import PACKAGED, InverseBurgers, read
+from pinn_inverse_burgers import PACKAGED, InverseBurgers
 
 from pinn.core import ConfigError, PinnError
-from pinn.engine import parse_config
+from pinn.engine import load_config, parse_config
 from pinn.testing import check_problem
 
 
-def written(tmp_path: Path, text: str) -> str:
+def read(path: Path) -> dict[str, np.ndarray]:
+    (data,) = InverseBurgers(data=path).conditions()
+    return {**data.at, **data.values}
+
+
+def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "own.csv"
     path.write_text(text, encoding="utf-8")
-    return str(path)
+    return path
 
 
 def test_it_is_a_sound_problem() -> None:
@@ -50,16 +55,16 @@ def test_the_packaged_measurements_are_200_and_have_one_percent_of_noise() -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x,u\n0,1\n", "has the columns x, u; expected x, t, u"),
-        ("x;t;u\n0;0;1\n", "has the columns x;t;u; expected x, t, u"),
-        ("", "has the columns ; expected x, t, u"),
-        ("x,t,u\n0,0,1\n0,0\n", "line 3, column u: expected a number, found None"),
-        ("x,t,u\n0,zero,1\n", "line 2, column t: expected a number, found 'zero'"),
+        ("x,u\n0,1\n", "has no column 't'; there are u, x"),
+        ("x|t|u\n0|0|1\n", r"has no column 't'; there are x\|t\|u"),
+        ("", "has no column 't'"),
+        ("x,t,u\n0,0,1\n0,0\n", "at row 2 below the names"),
+        ("x,t,u\n0,zero,1\n", "'zero'.* at row 1 below the names"),
     ],
 )
 def test_a_file_of_another_form_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PinnError, match=message):
-        read(Path(written(tmp_path, text)))
+        read(written(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -71,11 +76,28 @@ def test_a_file_of_another_form_is_refused(text: str, message: str, tmp_path: Pa
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(text: str, message: str, tmp_path: Path) -> None:
-    problem = {"name": "inverse-burgers", "data": written(tmp_path, text)}
+    problem = {"name": "inverse-burgers", "data": str(written(tmp_path, text))}
     with pytest.raises(ConfigError, match=message):
         parse_config({"problem": problem, "optimizers": [{"name": "adam", "steps": 1}]})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PinnError, match=r"nowhere\.csv cannot be read"):
+    with pytest.raises(PinnError, match=r"nowhere\.csv: there is no such file"):
         read(tmp_path / "nowhere.csv")
+
+
+def test_the_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> None:
+    written(tmp_path, "x,t,u\n0,0.5,1\n")
+    text = """
+    [problem]
+    name = "inverse-burgers"
+    data = "own.csv"
+    [[optimizers]]
+    name = "adam"
+    steps = 1
+    """
+    (tmp_path / "pinn.toml").write_text(text, encoding="utf-8")
+    config = load_config(tmp_path / "pinn.toml")
+    (data,) = config.problem.conditions()
+    assert data.values["u"].tolist() == [1.0]
+    assert parse_config(config.table()).problem == config.problem

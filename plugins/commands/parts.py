@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -90,6 +91,8 @@ def _row(field: attrs.Attribute[Any], defaults: Mapping[str, Any]) -> OptionRow:
         default = list(default)
     elif default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = default.factory()
+    if isinstance(default, Path):
+        default = str(default)
     shown = "required" if default is attrs.NOTHING else "" if default is None else repr(default)
     kind = type_name(field.type or "")
     return (

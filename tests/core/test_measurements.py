@@ -254,8 +254,9 @@ def test_measurements_are_read_by_the_names_of_their_columns(kind: str, tmp_path
         ("x;u\n1;2\n\n3;4\n", [[1, 3], [2, 4]]),
         ("\ufeff# x, u , note\n1, 2,a\n3, 4,b\n", [[1, 3], [2, 4]]),
         ('"x"\t"u"\n1\t\n3\t4', [[1, 3], [np.nan, 4]]),
+        ("x  u\n1 2\n 3   4\n", [[1, 3], [2, 4]]),
     ],
-    ids=["semicolons", "comment", "tabs and an empty cell"],
+    ids=["semicolons", "comment", "tabs and an empty cell", "spaces"],
 )
 def test_tables_are_read_as_people_write_them(text: str, expected: Any, tmp_path: Path) -> None:
     file = tmp_path / "data.csv"
@@ -269,7 +270,7 @@ def test_tables_are_read_as_people_write_them(text: str, expected: Any, tmp_path
     [
         ("data.csv", None, "there is no such file"),
         ("data.dat", b"x,u\n1,2\n", r"expected a file \.csv, \.npz"),
-        ("data.csv", b"x,u\n1,many\n", "cannot be read: .*many"),
+        ("data.csv", b"x,u\n1,2\n3,many\n", "cannot be read: .*many.* row 2 below the names"),
         ("data.csv", b"\xff\xfe", "cannot be read: "),
         ("data.csv", b"y,u\n1,2\n", "has no column 'x'; there are u, y"),
         ("data.npz", b"no archive", "cannot be read: "),

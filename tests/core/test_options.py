@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -16,6 +17,7 @@ from pinn.core.options import (
     at_least,
     between,
     choice,
+    located,
     option,
     refusal,
     structure,
@@ -232,3 +234,29 @@ def refusals(table: dict[str, Any]) -> list[str] | None:
     except Faults as error:
         return [path for path, _ in error.faults]
     return None
+
+
+@frozen
+class Sources:
+    """Files that parts read."""
+
+    data: Path = option(Path("data.csv"), "")
+    more: Path | None = option(None, "")
+    title: str = option("data.csv", "")
+
+
+def test_the_name_of_a_file_begins_in_a_folder_and_is_written_whole(tmp_path: Path) -> None:
+    found = structure(located({"more": "sub/more.csv", "title": "t"}, Sources, tmp_path), Sources)
+    assert found == Sources(tmp_path / "data.csv", tmp_path / "sub/more.csv", "t")
+    table = unstructure(found)
+    assert table["data"] == str(tmp_path / "data.csv")
+    elsewhere = located(table, Sources, Path("/elsewhere"))
+    assert structure(elsewhere, Sources) == found
+    assert located({"data": "~/a.csv"}, Sources, tmp_path)["data"] == str(Path.home() / "a.csv")
+    assert structure(located({}, Sources, tmp_path), Sources).more is None
+
+
+@pytest.mark.parametrize("value", [3, "", " ", True, ["a.csv"]])
+def test_what_names_no_file_is_refused(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(Faults, match="data: expected the name of a file"):
+        structure(located({"data": value}, Sources, tmp_path), Sources)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
-from pinn.core import Box, Measurements, PinnError, Problem, Unknown, hookimpl, option
+from pinn.core import Box, Measurements, Problem, Unknown, hookimpl, option
 from pinn.core.lazy import torch
 
 PACKAGED = Path(__file__).with_name("measurements.csv")
+
 COLUMNS = ("x", "t", "u")
 
 TRUE = {"advection": 1.0, "viscosity": 0.05}
@@ -46,7 +44,7 @@ class InverseBurgers(Problem):
     fields = ("u",)
     domain = Box(x=(-1, 1), t=(0, 1))
 
-    data: str | None = option(None, "CSV file of measurements with columns x, t, u; default: ours")
+    data: Path | None = option(None, "CSV file of measurements with columns x, t, u; default: ours")
 
     def unknowns(self) -> Mapping[str, Unknown]:
         true = TRUE if self.data is None else {}
@@ -59,44 +57,13 @@ class InverseBurgers(Problem):
         return {"burgers": q.u_t + q.advection * q.u * q.u_x - q.viscosity * q.u_xx}
 
     def conditions(self) -> Iterator[Measurements]:
-        table = read(PACKAGED if self.data is None else Path(self.data).expanduser())
-        yield Measurements("data", at={"x": table["x"], "t": table["t"]}, values={"u": table["u"]})
+        yield Measurements.read("data", self.data or PACKAGED, at=("x", "t"), values=("u",))
 
     def solution(self, q: Any) -> Mapping[str, torch.Tensor] | None:
         """Of the packaged measurements, without their noise."""
         if self.data is not None:
             return None
         return {"u": front(q.x, q.t, q.advection, q.viscosity, **FRONT)}
-
-
-def read(path: Path) -> Mapping[str, NDArray[np.float64]]:
-    """The columns x, t and u of a CSV file, by name.
-
-    Raises:
-        PinnError: no such file, other columns, or something else than numbers.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise PinnError(f"data: {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise PinnError(f"data: {path} is not a text file in UTF-8") from None
-    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    found = rows.fieldnames or ()
-    if not set(COLUMNS) <= set(found):
-        expected = ", ".join(COLUMNS)
-        raise PinnError(f"data: {path} has the columns {', '.join(found)}; expected {expected}")
-    columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
-    for row in rows:
-        for name, numbers in columns.items():
-            try:
-                numbers.append(float(row[name]))
-            except (TypeError, ValueError):
-                where = f"line {rows.line_num}, column {name}"
-                raise PinnError(
-                    f"data: {path}, {where}: expected a number, found {row[name]!r}"
-                ) from None
-    return {name: np.array(numbers) for name, numbers in columns.items()}
 
 
 @hookimpl
