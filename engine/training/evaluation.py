@@ -114,7 +114,8 @@ def _within(problem: Problem, points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _unused(names: Sequence[str]) -> Iterator[str]:
-    yield f"the reference has {one_of(names)}, which no observable is called: not compared"
+    if names:
+        yield f"the reference has {one_of(names)}, which no observable is called: not compared"
 
 
 class Evaluator:
@@ -122,6 +123,9 @@ class Evaluator:
 
     Args:
         chunk: points that are evaluated at once, if less than BATCH; 0: BATCH.
+
+    Attributes:
+        notes: what `check_reference` found that is to be known of the reference, a sentence each.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class Evaluator:
         self.problem = problem
         self.dtype = dtype
         self.device = device
+        self.notes: list[str] = []
         self._piece = min(chunk or BATCH, BATCH)
         self._law = residuals(problem, problem.observables, f"the observables of {problem.name}")
 
@@ -137,19 +142,17 @@ class Evaluator:
     def reference(self) -> Reference | None:
         return reference_solution(self.problem)
 
-    def check_reference(self) -> list[str]:
+    def check_reference(self) -> None:
         """See that the reference, if there is one, is a solution of this problem.
 
-        Returns:
-            what to know of it, a sentence each: that it is of a part of the domain, or of other things
-            as well.
+        That it is of a part of the domain, or of other things as well, becomes a note.
 
         Raises:
             PartError: it is not; says in what.
         """
         reference = self.reference
         if reference is None:
-            return []
+            return
         observed = [name for name in self._law.names if name in reference.fields]
         exact = type(self.problem).reference is Problem.reference
         what = f"the {'solution' if exact else 'reference'} of problem {self.problem.name!r}"
@@ -167,7 +170,7 @@ class Evaluator:
         for name in observed:
             if not np.isfinite(reference.fields[name]).any():
                 raise unfit(f" has no value of {name} that is a number: all are NaN")
-        return [*self._parts(reference), *(_unused(others) if others else ())]
+        self.notes = [*self._parts(reference), *_unused(others)]
 
     def _parts(self, reference: Reference) -> Iterator[str]:
         """That the reference is of a part of the domain, if it is."""

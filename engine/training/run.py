@@ -131,12 +131,10 @@ def _start(module: torch.nn.Module, config: Config, directory: RunDirectory) -> 
     return start_from(module, config.problem, config.start)
 
 
-def _check_reference(config: Config, evaluator: Evaluator) -> list[str]:
-    """What to know of the reference."""
+def _check_reference(config: Config, evaluator: Evaluator) -> None:
     origin = registry().origin_of(config.problem)
     if origin is None or not origin.built_in:  # those take seconds, and have their own tests
-        return evaluator.check_reference()
-    return []
+        evaluator.check_reference()
 
 
 def _drawn(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
@@ -229,7 +227,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     module, objective, evaluator = _built(config)
     started = _start(module, config, directory)
     with blaming():
-        notes = _check_reference(config, evaluator)
+        _check_reference(config, evaluator)
         state = initial_state(config, module, len(objective.equations.names))
         for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
             build_optimizer(stage.optimizer, module)
@@ -278,7 +276,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
     )
-    for note in notes:
+    for note in evaluator.notes:
         reporter.note(f"note: {note}")
     if compiles and not state.step:
         reporter.note("the first step compiles, which can take a minute")

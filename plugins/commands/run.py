@@ -84,10 +84,12 @@ def _unknowns(final: dict[str, Any]) -> Iterator[str]:
 def check(file: Path, overrides: tuple[str, ...]) -> None:
     """Validate FILE without training: all that `pinn run` would refuse is refused."""
     config = engine.load_config(file, overrides)
-    module, objective, _ = engine.check(config)
+    module, objective, evaluator = engine.check(config)
     count = sum(p.numel() for p in module.parameters())
     click.echo(
         f"{file}: {config.problem.name} with {config.network.name} ({count:,} parameters), "
         f"{config.weighting.name}, {config.steps:,} steps; "
         f"loss terms: {', '.join(objective.names)}"
     )
+    for note in evaluator.notes:
+        click.echo(f"note: {note}")

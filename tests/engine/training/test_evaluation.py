@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
+from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
 from pinn.core import Box, PinnError, Problem, Reference, offered
 from pinn.engine import check, parse_config, reference_solution, train
+from pinn.engine.cli import commands
 from pinn.engine.training.evaluation import Evaluator
 
 SHAPES = st.lists(st.integers(2, 5), min_size=1, max_size=3)
@@ -293,10 +295,18 @@ def test_what_is_not_known_is_nan_there_and_nowhere_else() -> None:
 def test_what_a_reference_leaves_out_is_said(make: Any, told: list[str], tmp_path: Path) -> None:
     problem = with_reference(make)
     evaluator = Evaluator(problem(), torch.float64, torch.device("cpu"))
-    found = evaluator.check_reference()
-    assert len(found) == len(told)
-    for text, expected in zip(found, told, strict=True):
+    evaluator.check_reference()
+    assert len(evaluator.notes) == len(told)
+    for text, expected in zip(evaluator.notes, told, strict=True):
         assert expected in text
+    file = tmp_path / "pinn.toml"
+    with offered(problem):
+        file.write_text(config_of(tmp_path).toml(), encoding="utf-8")
+        shown = CliRunner().invoke(commands, ["check", str(file)])
+    assert shown.exit_code == 0
+    assert [line for line in shown.output.splitlines() if line.startswith("note: ")] == [
+        f"note: {text}" for text in evaluator.notes
+    ]
 
 
 class Triangle(Box):
@@ -320,3 +330,28 @@ def test_on_the_grid_nothing_is_known_outside_of_the_domain() -> None:
     )
     inside = evaluator.at(module, np.stack([x.ravel(), t.ravel()], 1))["u"].reshape(5, 3)
     np.testing.assert_allclose(found[x + t <= 1], inside[x + t <= 1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("make", [scattered, lambda: Reference({"x": X, "t": T}, {"u": ON_GRID})])
+def test_a_run_leaves_its_predictions_where_the_reference_is(make: Any, tmp_path: Path) -> None:
+    with offered(with_reference(make)):
+        run = train(config_of(tmp_path, "error", "compression", "symmetry"))
+        written = CliRunner().invoke(commands, ["reference", "odd", "-o", str(tmp_path / "r.npz")])
+    arrays = dict(np.load(run.path / "predictions.npz"))
+    reference = reference_solution(with_reference(make)())
+    assert reference is not None
+    expected = {**reference.coordinates, "u_reference": reference.fields["u"]}
+    assert arrays.keys() == {*expected, "u", "u_error"}
+    for name, values in expected.items():
+        np.testing.assert_array_equal(arrays[name], values)
+    np.testing.assert_array_equal(arrays["u_error"], arrays["u"] - arrays["u_reference"])
+    size = np.linalg.norm(arrays["u_reference"])
+    final = run.summary["final"]
+    assert final["rel_l2"] == pytest.approx(np.linalg.norm(arrays["u_error"]) / size)
+    assert final["information_y"] > 0
+    failures = run.summary["failures"]
+    assert ("symmetry" in failures) == reference.scattered
+    assert all("needs the reference on a grid" in text for text in failures.get("symmetry", []))
+    assert (run.path / "figures" / "solution.png").exists()
+    assert "left out" not in (run.path / "report.html").read_text(encoding="utf-8")
+    assert written.output.endswith("on 50 points\n" if reference.scattered else "on 3 x 4 points\n")
