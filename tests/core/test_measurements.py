@@ -305,3 +305,10 @@ def test_a_reference_in_a_file_is_a_grid_where_its_points_fill_one(tmp_path: Pat
     wrong = write(tmp_path / "wrong.npz", {"x": x, "t": t, "u": grid.T})
     with pytest.raises(PinnError, match=r"wrong\.npz: the reference has u of shape \(4, 3\)"):
         Reference.read(wrong, ["x", "t"])
+
+
+def test_a_parquet_file_that_is_none_or_what_reading_one_takes_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "data.parquet"
+    file.write_bytes(b"PAR1")
+    with pytest.raises(PinnError, match=r"data\.parquet: (cannot|to read it takes pip install)"):
+        Measurements.read("data", file, ("x",), ("u",))
