@@ -754,7 +754,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"equations": lambda self, q: None},
         ["must return {name: residual}, not NoneType"],
     ),
-    "no equation": ({"equations": lambda self, q: {}}, ["must return {name: residual}"]),
+    "no equation": ({"equations": lambda self, q: {}}, ["neither equations nor conditions"]),
     "a number": ({"equations": lambda self, q: {"a": 1.0}}, ["'a' is float, not a tensor"]),
     "one number for all points": (
         {"equations": lambda self, q: {"a": q.u_t.mean()}},
