@@ -218,14 +218,20 @@ class Box(Shape):
 
     intervals: Mapping[str, tuple[float, float]]
 
-    def __init__(self, **intervals: tuple[float, float]) -> None:
-        if not intervals:
-            raise PinnError("a box needs at least one coordinate, as in Box(x=(0, 1))")
-        for name, (low, high) in intervals.items():
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    def __init__(self, *unnamed: Any, **intervals: tuple[float, float]) -> None:
+        if unnamed or not intervals:
+            raise PinnError(
+                "a box needs at least one coordinate, each by its name, as in Box(x=(0, 1), t=(0, 2))"
+            )
+        for name, ends in intervals.items():
+            try:
+                low, high = map(float, ends)
+            except (TypeError, ValueError):
                 raise PinnError(
-                    f"Box: {name} = ({low}, {high}) is not a finite interval low < high"
-                )
+                    f"Box: {name} = {ends!r} is no interval: write its two ends, as in {name}=(0, 1)"
+                ) from None
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise PinnError(f"Box: {name} = {ends!r} is not a finite interval low < high")
         self.__attrs_init__({n: (float(a), float(b)) for n, (a, b) in intervals.items()})
 
     @property

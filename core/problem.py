@@ -57,10 +57,6 @@ class Condition:
         default=None, converter=optional(_columns), kw_only=True
     )
 
-    def __attrs_post_init__(self) -> None:
-        if self.residual is None:
-            raise PinnError(f"condition {self.name!r} has no residual")
-
     def given(self, domain: Shape) -> tuple[Points, Points]:
         """The points of `at`, (n, dimension), and the normals there, NaN where none are given.
 
@@ -75,6 +71,13 @@ class Condition:
         found = _placed(f"condition {self.name!r}", at, known, domain)
         points, beside = np.split(found, [domain.dimension], axis=1)
         return points, beside if known else np.full_like(points, np.nan)
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.residual):
+            raise PinnError(
+                f"condition {self.name!r}: its residual is {self.residual!r}, no function of q; "
+                "write residual=lambda q: q.u - 1.0"
+            )
 
 
 @frozen(eq=False)
@@ -249,27 +252,40 @@ class Unknown:
     true: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not math.isfinite(self.start) or (self.positive and self.start <= 0):
+        if not _finite(self.start) or (self.positive and self.start <= 0):
             raise PinnError(
                 f"Unknown(start={self.start!r}): expected a finite number"
                 + (" above 0, as it is positive" if self.positive else "")
             )
 
 
+def _finite(number: Any) -> bool:
+    try:
+        return math.isfinite(number)
+    except (TypeError, ValueError):  # no number, or several
+        return False
+
+
 class Problem(ABC):
     """A system of PDEs on a box or another shape.
 
     A subclass is an attrs class; its fields are its options. In every method `q` gives quantities by
-    name, each of shape (n,): coordinates `q.x`, fields `q.u`, derivatives `q.u_x`, `q.u_xx`; or
-    `q.d("u", "theta", "theta")` where a coordinate's name has several letters.
+    name, each of shape (n,): coordinates `q.x`, fields `q.u`, derivatives `q.u_x`, `q.u_xx`, also
+    `q.d("u", "theta", "theta")`, and `q.d(torch.exp(q.u) * q.u_x, "x")` of expressions.
     """
 
     name: ClassVar[str]
     """How a configuration calls it."""
-    fields: tuple[str, ...]
-    """Names of the unknown functions."""
+    fields: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    """Names of the unknown functions; with their coordinates where they have some of them only."""
     domain: Shape
     """What they are functions of."""
+    complex_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of complex values: `q.psi`, of the parts `q.psi_re` and `q.psi_im`."""
+    scales: ClassVar[Mapping[str, float | tuple[float, float]]] = {}
+    """Sizes of fields that are far from 1, or (middle, size): middle + size × the network's output."""
+    residual_scales: ClassVar[Mapping[str, float]] = {}
+    """Typical sizes of the terms of equations and conditions, by which their residuals are divided."""
     grid: ClassVar[Mapping[str, int]] = {}
     """Points of the evaluation grid per coordinate, where the default will not do."""
 
@@ -300,3 +316,17 @@ class Problem(ABC):
     def reference(self) -> Reference | None:
         """A numerical solution, where no exact one is known."""
         return None
+
+
+def conditions_of(problem: Problem) -> list[Any]:
+    """What `conditions()` gives: several conditions, or a single one.
+
+    Raises:
+        PinnError: it gives nothing.
+    """
+    found: Any = problem.conditions()
+    if found is None:
+        raise PinnError(
+            "conditions() returned nothing: yield the conditions, or return a list of them"
+        )
+    return [found] if hasattr(found, "residual") else list(found)

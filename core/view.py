@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field, frozen
@@ -236,23 +236,33 @@ def hidden_layers(
 ) -> dict[str, Tensor]:
     """{"layer1": (n, width), …} at inputs (n, dimension), from the input on.
 
+    Networks that stand side by side (`module.side_by_side`) come one after another.
+
     A hidden layer is what a later `torch.nn.Linear` takes in: its activations, gates included. What the
     first one takes in is the embedding of the coordinates, not a hidden layer. A network that has no
     `torch.nn.Linear` has none that can be seen.
     """
-    seen: list[Tensor] = []
+    networks = list(getattr(module, "side_by_side", None) or [module])
+    seen: list[list[Tensor]] = [[] for _ in networks]
 
-    def look(_: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    def look(
+        of_one: list[Tensor], _: nn.Module, positional: tuple[Tensor, ...], named: dict[str, Tensor]
+    ) -> None:
         taken = positional[0] if positional else named["input"]
-        if not any(taken is before for before in seen):
-            seen.append(taken)
+        if not any(taken is before for before in of_one):
+            of_one.append(taken)
 
-    linear = [m for m in module.modules() if isinstance(m, torch.nn.Linear)]
-    handles = [m.register_forward_pre_hook(look, with_kwargs=True) for m in linear]
+    handles = [
+        layer.register_forward_pre_hook(partial(look, of_one), with_kwargs=True)
+        for network, of_one in zip(networks, seen, strict=True)
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Linear)
+    ]
     try:
         with torch.no_grad():
             (forward or module)(inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return {f"layer{i}": values for i, values in enumerate(seen[1:], 1)}
+    hidden = [values for of_one in seen for values in of_one[1:]]
+    return {f"layer{i}": values for i, values in enumerate(hidden, 1)}

@@ -143,13 +143,42 @@ def its_taylor_series_agree_with_nested_autograd(trial: Trial) -> None:
             naive = derivative(plain[:, field], traced, index).detach()
             found = series.read({index: 1.0})[:, field].detach()
             off, size = float((found - naive).abs().max()), float(naive.abs().max())
-            if off > CLOSE * max(size, 1e-6):
+            if off > CLOSE * max(size, 1e-6) and not _is_the_slope(module, points, index, field):
                 raise AssertionError(
                     f"the derivative {_named(index, box)} is {float(found[0]):.6g} by Taylor "
                     f"series and {float(naive[0]):.6g} by nested autograd (off by {off:.3g} at "
                     "most): something in forward cuts or hides derivatives (.detach(), "
                     "torch.no_grad, NumPy, writing in place); use torch operations throughout"
                 )
+
+
+STEP = 1e-3
+
+
+def _is_the_slope(module: nn.Module, points: torch.Tensor, index: MultiIndex, field: int) -> bool:
+    """Whether a second or higher derivative by series is the slope of the one below it, by differences.
+
+    torch's own nested derivatives are wrong for some operations, layer_norm for one, and lose digits in
+    others. The first derivatives, which it has right, must agree as they are.
+    """
+    if sum(index) < 2:
+        return False
+    axis = next(axis for axis, degree in enumerate(index) if degree)
+    below = tuple(degree - (i == axis) for i, degree in enumerate(index))
+    carried = jets([{index: 1.0}, {below: 1.0}])
+
+    def series(at: torch.Tensor) -> Any:
+        columns: Any = [coordinate(at[:, i : i + 1], i, carried) for i in range(at.shape[1])]
+        return module(torch.cat(columns, -1))
+
+    move = STEP * torch.eye(points.shape[1], dtype=points.dtype)[axis]
+    values = [
+        series(points + k * move).read({below: 1.0})[:, field].detach() for k in (-2, -1, 1, 2)
+    ]
+    slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
+    found = series(points).read({index: 1.0})[:, field].detach()
+    size = max(float(value.abs().max()) for value in (found, *values))
+    return float((found - slope).abs().max()) <= 1e-7 * max(size, 1e-6)
 
 
 def _moved(module: nn.Module) -> nn.Module:

@@ -24,7 +24,7 @@ from pinn.core.kinds import (
 )
 from pinn.core.options import Faults, key_of, located, options, refusal, structure
 from pinn.core.parts import Analyzer, Optimizer
-from pinn.core.problem import Condition, Measurements, Problem
+from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.engine.configuration.config import (
     WATCHED,
     Collocation,
@@ -366,7 +366,7 @@ class _Reader:
         found: dict[str, Condition] = {}
         measured: list[str] = []
         try:
-            for condition in problem.conditions():
+            for condition in conditions_of(problem):
                 if condition.name in (*found, *measured):
                     raise PinnError(f"two conditions are called {condition.name!r}")
                 if isinstance(condition, Measurements):

@@ -186,9 +186,62 @@ def relu(z: Tensor, degree: int, inplace: bool = False) -> TaylorCoefficients:
 
 
 @rule("abs", "absolute")
+def absolute(z: Series) -> Series:
+    if not z.dtype.is_complex:
+        return modulus_of_real(z)
+    real, imaginary = z.real, z.imag
+    return sqrt(add(multiply(real, real), multiply(imaginary, imaginary)))
+
+
 @elementwise
-def absolute(z: Tensor, degree: int) -> TaylorCoefficients:
+def modulus_of_real(z: Tensor, degree: int) -> TaylorCoefficients:
     return [torch.abs(z), torch.sign(z)] + [None] * (degree - 1)
+
+
+@rule("leaky_relu")
+@elementwise
+def leaky_relu(
+    z: Tensor, degree: int, negative_slope: float = 0.01, inplace: bool = False
+) -> TaylorCoefficients:
+    slope = torch.where(z > 0, 1.0, torch.full_like(z, negative_slope))
+    return [torch.nn.functional.leaky_relu(z, negative_slope), slope] + [None] * (degree - 1)
+
+
+@elementwise
+def exponential_unit(z: Tensor, degree: int, alpha: float, rate: float) -> TaylorCoefficients:
+    """α (exp(z / rate) − 1) below 0, z above."""
+    below = alpha * torch.exp(torch.clamp(z, max=0) / rate)
+    slopes = [scale(below, rate**-k / math.factorial(k)) for k in range(1, degree + 1)]
+    above = [1.0] + [0.0] * (degree - 1)
+    return [
+        torch.where(z > 0, z, alpha * torch.expm1(torch.clamp(z, max=0) / rate)),
+        *(torch.where(z > 0, a, s) for a, s in zip(above, slopes, strict=True)),
+    ]
+
+
+@rule("elu")
+def elu(z: Series, alpha: float = 1.0, inplace: bool = False) -> Series:
+    return exponential_unit(z, alpha, 1.0)
+
+
+@rule("celu")
+def celu(z: Series, alpha: float = 1.0, inplace: bool = False) -> Series:
+    return exponential_unit(z, alpha, alpha)
+
+
+@rule("selu")
+def selu(z: Series, inplace: bool = False) -> Series:
+    return multiply(exponential_unit(z, 1.6732632423543772, 1.0), 1.0507009873554805)
+
+
+@rule("mish")
+def mish(z: Series, inplace: bool = False) -> Series:
+    return multiply(z, tanh(softplus(z)))
+
+
+@rule("logsigmoid", "log_sigmoid")
+def log_sigmoid(z: Series) -> Series:
+    return -softplus(-z)
 
 
 @rule("silu")

@@ -28,7 +28,10 @@ def reflected(function: Rule) -> Rule:
 
 
 def constant(value: Any, like: Series) -> Series:
-    tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    dtype = like.dtype
+    if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
+        dtype = torch.promote_types(dtype, torch.complex32)
+    tensor = torch.as_tensor(value, dtype=dtype, device=like.device)
     return Series({0: tensor}, like.jets)
 
 
@@ -191,6 +194,12 @@ def _alike(parts: Sequence[Series], channel: int, dim: int) -> list[Tensor]:
     ]
 
 
+@rule("complex")
+def complex_number(real: Any, imaginary: Any) -> Series:
+    a, b = as_pair(real, imaginary)
+    return add(a, multiply(b, 1j))
+
+
 @rule("where")
 def where(condition: Any, a: Any, b: Any) -> Series:
     if isinstance(condition, Series) or not (isinstance(a, Series) or isinstance(b, Series)):
@@ -222,17 +231,21 @@ def constant_like(func: Callable[..., Tensor]) -> Callable[..., Series]:
 
 
 LINEAR = """
-    chunk clone contiguous cumsum detach double expand expand_as flatten flip float gather index_select
-    mean movedim narrow neg negative permute positive repeat reshape roll select split squeeze sum t
-    tensor_split tile to transpose unbind unflatten unsqueeze
+    chunk clone conj contiguous cumsum detach double expand expand_as flatten flip float gather
+    imag index_select mean movedim narrow neg negative permute positive real repeat reshape roll select
+    split squeeze sum t tensor_split tile to transpose unbind unflatten unsqueeze
     """
-VALUES_ONLY = "gt lt ge le eq ne sign"
+VALUES_ONLY = """
+    gt lt ge le eq ne sign isfinite isnan is_complex is_floating_point numel
+    new_empty new_full new_ones new_tensor new_zeros
+    """
 CONSTANTS = "zeros_like ones_like"
 
 for _name in LINEAR.split():
-    rule(_name)(partial(linear, getattr(Tensor, _name)))
+    of_tensors = getattr(torch if _name in ("imag", "real") else Tensor, _name)
+    rule(_name)(partial(linear, of_tensors))
 for _name in VALUES_ONLY.split():
-    rule(_name)(on_values(getattr(torch, _name)))
+    rule(_name)(on_values(getattr(Tensor, _name)))
 for _name in CONSTANTS.split():
     rule(_name)(constant_like(getattr(torch, _name)))
 rule("view")(partial(linear, Tensor.reshape))  # an expanded coefficient has no view

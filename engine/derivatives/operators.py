@@ -6,9 +6,28 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
+
+from pinn.core.errors import PinnError
+
+NUMPY = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.power: operator.pow,
+}
+"""NumPy's operators, which a NumPy number on the left calls."""
+
 
 def _binary(function: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: self.__torch_function__(function, (), (self, other))
+    def operator(self: Any, other: Any) -> Any:
+        if getattr(other, "waits", False) and not self.waits:
+            return NotImplemented
+        return self.__torch_function__(function, (), (self, other))
+
+    return operator
 
 
 def _reflected(function: Callable[[Any, Any], Any]) -> Any:
@@ -21,6 +40,9 @@ class Operators:
     A class that treats some operators by itself overrides those: a + b serves b + a as well, and a * b
     serves b * a, because torch's sums and products of a number and a tensor begin with the tensor.
     """
+
+    waits = False
+    """Whether operators are left to this one wherever it stands."""
 
     __add__, __mul__ = _binary(operator.add), _binary(operator.mul)
     __sub__, __rsub__ = _binary(operator.sub), _reflected(operator.sub)
@@ -38,5 +60,28 @@ class Operators:
     def __rmul__(self, other: Any) -> Any:
         return self * other
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
+        """A NumPy number on the left of an operator; NumPy's functions know no derivatives."""
+        function = NUMPY.get(ufunc)
+        if function is None:
+            raise PinnError(
+                f"np.{ufunc.__name__} knows no derivatives: use torch's, such as torch.{ufunc.__name__}"
+            )
+        return function(*map(_for_torch, inputs))
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise PinnError("NumPy's functions know no derivatives: use torch's")
+
+    def __float__(self) -> float:
+        raise PinnError(
+            "a quantity has a value at each point, not one: use torch.sqrt, not math.sqrt"
+        )
+
     def __abs__(self) -> Any:
         return self.__torch_function__(operator.abs, (), (self,))  # type: ignore[attr-defined]
+
+
+def _for_torch(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value

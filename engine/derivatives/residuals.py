@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
-from pinn.core.errors import PartError, PinnError, Whence, one_of
+from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of
 from pinn.core.problem import Condition, Measurements, Problem
 from pinn.core.tracebacks import one_line
-from pinn.engine.derivatives.jets import Functional, Jets, jets
+from pinn.engine.derivatives.expressions import (
+    Expansion,
+    derivative_of_series,
+    expanded,
+    expansion,
+)
+from pinn.engine.derivatives.fields import Columns, components, middle_and_size, scaled
+from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, jets
 from pinn.engine.derivatives.quadrature import quadrature
-from pinn.engine.derivatives.quantities import Forms, Places, Quantities, named_tensors
+from pinn.engine.derivatives.quantities import (
+    Differentiate,
+    Elsewhere,
+    Forms,
+    Places,
+    Quantities,
+    Resolve,
+    named_tensors,
+    parts_of,
+)
 from pinn.engine.derivatives.series import Series, coordinate
-from pinn.engine.derivatives.unknowns import start_values, true_values
+from pinn.engine.derivatives.unknowns import start_values, true_values, unknowns_of
 
 NetworkCall = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
@@ -41,6 +58,7 @@ class Residuals:
     jets: Jets
     names: tuple[str, ...]
     single: str | None = None
+    expansion: Expansion | None = None
     normals: bool = False
     """Whether the law asks for the outward normal: points have it as further columns then."""
 
@@ -56,8 +74,13 @@ class Residuals:
         if not self.names:
             return points.new_zeros(0, len(points))
         places, normals, measured = self.split(points)
-        q = quantities(self.problem, network, places, self.jets, unknowns, normals)
-        found = self.of(q, len(points))
+        fields = field_series(self.problem, network, places, self.jets, unknowns)
+
+        def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
+            return quantities(self.problem, network, others, self.jets, unknowns, there)
+
+        resolve = read_series(self.problem, places, fields)
+        found = self.at(places, resolve, unknowns, elsewhere, normals)
         if not measured.shape[1]:
             return found
         values, *deviations = measured.T.split(len(found))
@@ -70,10 +93,32 @@ class Residuals:
         places, normals, measured = points.tensor_split(ends, 1)
         return places, normals if self.normals else None, measured
 
-    def of(self, q: Quantities, count: int) -> Tensor:
-        """Residuals (len(names), count) of the quantities at so many points; there is at least one."""
-        tensors = named_tensors(self.law(q), count, self.what, self.single)
-        return torch.stack(list(tensors.values()))
+    def with_any_normals(self, places: Tensor) -> Tensor:
+        """Points to try the law at, where the normals are of no matter."""
+        normal = torch.ones_like(places) / places.shape[1] ** 0.5
+        return torch.cat([places, normal], 1) if self.normals else places
+
+    def at(
+        self,
+        points: Tensor,
+        resolve: Resolve,
+        unknowns: Unknowns | None,
+        elsewhere: Elsewhere,
+        normals: Tensor | None,
+    ) -> Tensor:
+        """Residuals (len(names), n) at points (n, dimension), where `resolve` knows the derivatives."""
+        places = places_of(self.problem, points, elsewhere, normals)
+        q = law_quantities(self.problem, places, resolve, unknowns, self.expansion)
+        return self.stacked(self.law(q), len(points))
+
+    def stacked(self, found: Any, count: int) -> Tensor:
+        """What the law returned as (len(names), count), divided by what the problem says of its size; at
+        least one."""
+        tensors = named_tensors(found, count, self.what, self.single)
+        sizes = self.problem.residual_scales
+        of_all = sizes.get(self.single or "", 1.0)
+        scaled = [r / sizes.get(name, of_all) if sizes else r for name, r in tensors.items()]
+        return torch.stack(scaled)
 
 
 def residuals(
@@ -82,6 +127,7 @@ def residuals(
     what: str,
     single: str | None = None,
     dtype: Any = torch.float32,
+    of_fields: bool = False,
     may_lack: bool = False,
 ) -> Residuals:
     """Find what `law` asks for.
@@ -89,6 +135,7 @@ def residuals(
     Args:
         what: how messages call the law, such as "the equations of heat".
         single: the name of the residual where the law returns a bare tensor.
+        of_fields: whether every residual must contain a field or an unknown.
         may_lack: whether {} is an answer: equations may be none, where data say all that is known.
 
     Raises:
@@ -96,53 +143,90 @@ def residuals(
     """
     _check_names(problem)
     requests: list[Functional] = [{(0,) * problem.domain.dimension: 1.0}]
+    taken: list[MultiIndex] = []
+    trained: list[Tensor] = []
     generator = torch.Generator().manual_seed(0)
 
-    asked_for_normals = []
+    normals: list[Tensor] = []
+    beyond: list[Tensor] = []
 
-    def recording(points: Tensor, normals: Tensor | None) -> Quantities:
-        """q that notes what it is asked for, and answers with arbitrary numbers."""
+    def numbers(count: int) -> Tensor:
+        drawn = torch.rand(count, generator=generator, dtype=dtype) + 0.5
+        trained.append(drawn.requires_grad_())
+        return drawn
 
-        def numbers(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator, dtype=dtype) + 0.5
-
+    def record_at(count: int) -> Resolve:
         def record(forms: Forms) -> Tensor:
             requests.extend(form for form in forms.values() if any(form.values()))
-            return numbers(len(points))
+            return numbers(count)
 
-        def normal() -> Tensor:
-            asked_for_normals.append(True)
-            return numbers(*points.shape)
+        return record
 
-        own = normal if of_condition else None
-        places = Places(
-            points,
-            recording,
-            partial(quadrature, problem.domain),
-            own if normals is None else lambda: normals,
-        )
-        return Quantities(_by_name(problem, points), problem.fields, record, start, places)
+    def differentiate_at(count: int) -> Differentiate:
+        def differentiate(_: Any, index: MultiIndex) -> Tensor:
+            taken.append(index)
+            return numbers(count)
+
+        return differentiate
+
+    def normal() -> Tensor:
+        if not normals:
+            normals.append(torch.rand(*middle.shape, generator=generator, dtype=dtype) + 0.5)
+        return normals[0]
+
+    def elsewhere(points: Tensor, there: Tensor | None) -> Quantities:
+        beyond.append(points)
+        count = len(points)
+        places = places_of(problem, points, elsewhere, there)
+        named = _by_name(problem, points)
+        return _quantities(problem, named, record_at(count), start, differentiate_at(count), places)
 
     low = torch.tensor(problem.domain.lower, dtype=dtype)
     high = torch.tensor(problem.domain.upper, dtype=dtype)
     middle = low + (high - low) * torch.rand(
         PROBE_POINTS, len(low), generator=generator, dtype=dtype
     )
-    of_condition = single is not None
+    names = problem.domain.names
+    start = {name: value.requires_grad_() for name, value in start_values(problem, low).items()}
+    trained += start.values()
+
+    def call(places: Mapping[str, Any], resolve: Resolve, of: Differentiate) -> dict[str, Tensor]:
+        around = places_of(problem, middle, elsewhere, None)
+        if single is not None:  # a condition, which may be on a boundary
+            around = evolve(around, normals=normal)
+        found = law(_quantities(problem, places, resolve, start, of, around))
+        if may_lack and isinstance(found, Mapping) and not found:
+            return {}
+        return named_tensors(found, PROBE_POINTS, what, single)
+
+    steps: Expansion | None = None
     try:
-        start = start_values(problem, low)
-        found = law(recording(middle, None))
-        none = may_lack and isinstance(found, Mapping) and not found
-        named = {} if none else named_tensors(found, PROBE_POINTS, what, single)
+        # NumPy refuses tensors of which gradients are asked, so that it cannot be used unnoticed
+        places = dict(zip(names, middle.requires_grad_().T, strict=True))
+        with torch.enable_grad():
+            named = call(places, record_at(PROBE_POINTS), differentiate_at(PROBE_POINTS))
+            if of_fields:
+                _check_contents(problem, named, trained)
+        if taken and beyond:
+            raise PinnError(
+                "q.at and q.integral do not go together with q.d of an expression: write its derivative "
+                "out"
+            )
+        if taken:
+            requests = requests[:1]
+            double = dict(zip(names, middle.detach().double().T, strict=True))
+            start = {name: value.detach().double() for name, value in start.items()}
+            steps = expansion(lambda *given: call(*given).values(), double, taken)
+            requests.extend(steps.requests())
         needed = jets(requests)
     except PinnError as error:
         named_already = what in str(error)
         begin = () if named_already else (f"{what}: ",)
         raise PartError(*begin, *error.pieces, Whence(problem, error)) from None
     except Exception as error:
-        raise PartError(f"{what} fail: {one_line(error)}", Whence(problem, error)) from error
-    normals = bool(asked_for_normals)
-    return Residuals(problem, law, what, needed, tuple(named), single, normals)
+        told = f"{one_line(error)}{_hint(error)}"
+        raise PartError(f"{what} fail: {told}", Whence(problem, error)) from error
+    return Residuals(problem, law, what, needed, tuple(named), single, steps, bool(normals))
 
 
 def condition_law(
@@ -153,19 +237,138 @@ def condition_law(
     if isinstance(condition, Measurements):
         law = partial(condition.residual, observables=problem.observables)
     what = f"condition {condition.name!r} of {problem.name}"
-    return residuals(problem, law, what, condition.name, dtype)
+    return residuals(problem, law, what, condition.name, dtype, of_fields=True)
+
+
+def _check_contents(problem: Problem, named: Mapping[str, Tensor], trained: list[Tensor]) -> None:
+    """Every residual contains something that is trained."""
+    for name, residual in named.items():
+        slopes = (
+            torch.autograd.grad(residual.sum(), trained, retain_graph=True, allow_unused=True)
+            if residual.requires_grad and trained
+            else ()
+        )
+        if all(slope is None for slope in slopes):
+            raise PinnError(
+                f"{name!r} contains no field, so that nothing can make it smaller: read the fields "
+                f"{one_of(problem.fields)} from q, as in q.{next(iter(problem.fields))}, and detach "
+                "nothing"
+            )
+
+
+HINTS = {
+    "converted to Python scalar": "; quantities have a value at each point: write torch.sin, not "
+    "math.sin",
+    "numpy() on Tensor": "; NumPy's functions know no derivatives: write torch.sin, not np.sin",
+    "not have been used in the graph": "; derivatives are read as q.u_x, and of an expression as "
+    'q.d(expression, "x")',
+    "does not require grad": "; derivatives are read as q.u_x, and of an expression as "
+    'q.d(expression, "x")',
+}
+"""What is meant by errors of torch, and the way out."""
+
+
+def _hint(error: Exception) -> str:
+    return next((hint for text, hint in HINTS.items() if text in str(error)), "")
 
 
 def _check_names(problem: Problem) -> None:
-    names = [*problem.domain.names, *problem.fields, *problem.unknowns()]
+    if isinstance(problem.complex_fields, str):
+        raise PartError(
+            problem.name,
+            Whence(problem),
+            f": complex_fields = {problem.complex_fields!r} is no "
+            f"tuple: write ({problem.complex_fields!r},)",
+        )
+    for what in ("complex_fields", "scales"):
+        for name in getattr(problem, what):
+            if name not in problem.fields:
+                raise PartError(
+                    problem.name,
+                    Whence(problem),
+                    f": {what} has {name!r}, which is no field"
+                    f"{nearest(str(name), problem.fields)}; there are {one_of(problem.fields)}",
+                )
+    for what in ("scales", "residual_scales"):
+        for name, scale in getattr(problem, what).items():
+            middle, size = middle_and_size(scale) if what == "scales" else (0.0, scale)
+            if not (_is_finite(middle) and _is_finite(size) and not size <= 0):
+                raise PartError(
+                    problem.name,
+                    Whence(problem),
+                    f": {what} has {name!r}: {scale!r}; expected a finite number above 0"
+                    f"{', or (middle, size)' if what == 'scales' else ''}",
+                )
+    fields = dict.fromkeys([*problem.fields, *components(problem)])
+    names = [*problem.domain.names, *fields, *unknowns_of(problem)]
     for name in names:
-        if names.count(name) > 1 or name == "d" or name.startswith("_"):
+        if names.count(name) > 1 or name.startswith("_") or hasattr(Quantities, name):
             raise PartError(
                 problem.name,
                 Whence(problem),
                 f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
-                'with "_", and not be "d", which is how q takes derivatives',
+                'with "_", and not be what q has besides: d, d_n, at, integral, normal',
             )
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
+
+
+def places_of(
+    problem: Problem, points: Tensor, elsewhere: Elsewhere, normals: Tensor | None
+) -> Places:
+    """Where a law is asked, (n, dimension), and how it sees other places."""
+    known = None if normals is None else lambda: normals
+    return Places(points, elsewhere, partial(quadrature, problem.domain), known)
+
+
+def _by_name(problem: Problem, points: Tensor) -> dict[str, Tensor]:
+    return {name: points[:, i] for i, name in enumerate(problem.domain.names)}
+
+
+def law_quantities(
+    problem: Problem,
+    places: Places,
+    resolve: Resolve,
+    unknowns: Unknowns | None = None,
+    steps: Expansion | None = None,
+) -> Quantities:
+    """q at some places for a law that is expanded so far, where `resolve` gives numbers."""
+    named = _by_name(problem, places.points)
+    if steps is None:
+        return _quantities(problem, named, resolve, unknowns, _unexpected(problem), places)
+    coordinates, series = expanded(named, steps.jets), steps.resolve(resolve)
+
+    def known(forms: Forms) -> Series:
+        try:
+            return series(forms)
+        except KeyError:
+            raise _other_forms(problem, forms) from None
+
+    return _quantities(problem, coordinates, known, unknowns, derivative_of_series, places)
+
+
+def _quantities(
+    problem: Problem,
+    places: Mapping[str, Any],
+    resolve: Resolve,
+    unknowns: Unknowns | None,
+    differentiate: Differentiate,
+    around: Places,
+) -> Quantities:
+    own = components(problem), resolve, unknowns, differentiate, problem.complex_fields
+    return Quantities(places, *own, around)
+
+
+def _unexpected(problem: Problem) -> Differentiate:
+    def differentiate(*_: Any) -> Any:
+        raise PinnError(
+            f"the equations of {problem.name} take the derivative of an expression, which at first "
+            "they did not: they must not depend on values"
+        )
+
+    return differentiate
 
 
 def quantities(
@@ -177,68 +380,152 @@ def quantities(
     normals: Tensor | None = None,
 ) -> Quantities:
     """q for the fields of a network at `points` (n, dimension), with derivatives."""
-    inputs: Any = [
-        coordinate(points[:, i : i + 1], i, wanted) for i in range(problem.domain.dimension)
-    ]
-    outputs = network(torch.cat(inputs, -1))
-    if tuple(outputs.shape) != (len(points), len(problem.fields)):
-        raise PinnError(
-            f"the network returned shape {tuple(outputs.shape)} for {len(points)} points and the "
-            f"fields {', '.join(problem.fields)}; expected ({len(points)}, {len(problem.fields)})"
-        )
-    raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
-    series = _coordinates(problem, points, wanted)
-    fields = problem.ansatz(Quantities(series, raw, unknowns=unknowns))
-    if set(fields) != set(problem.fields):
-        raise PartError(
-            f"the ansatz of {problem.name} must return the fields {one_of(problem.fields)}, "
-            f"not {one_of(fields)}",
-            Whence(problem),
-        )
+    fields = field_series(problem, network, points, wanted, unknowns)
 
     def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
         return quantities(problem, network, others, wanted, unknowns, there)
 
-    return _from_series(problem, points, fields, unknowns, normals, elsewhere)
+    places = places_of(problem, points, elsewhere, normals)
+    return law_quantities(problem, places, read_series(problem, points, fields), unknowns)
 
 
-def _coordinates(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series]:
+def field_series(
+    problem: Problem,
+    network: NetworkCall,
+    points: Tensor,
+    wanted: Jets,
+    unknowns: Unknowns | None = None,
+) -> dict[str, Series]:
+    """The fields of a network behind the ansatz, near points (n, dimension); a complex one is two."""
+    columns = [coordinate(points[:, i : i + 1], i, wanted) for i in range(problem.domain.dimension)]
+    together: Any = torch.cat(columns, -1)  # type: ignore[arg-type]
+    outputs = network(Columns(columns) if isinstance(problem.fields, Mapping) else together)
+    expected = len(points), len(components(problem))
+    if tuple(outputs.shape) != expected:
+        raise PinnError(
+            f"the network returned shape {tuple(outputs.shape)} for {len(points)} points and the "
+            f"fields {', '.join(components(problem))}; expected {expected}"
+        )
+    raw = scaled(problem, outputs)
+    if type(problem).ansatz is Problem.ansatz:
+        return raw
+    places = coordinate_series(problem, points, wanted)
+    return behind_ansatz(problem, places, raw, unknowns)
+
+
+def behind_ansatz(
+    problem: Problem,
+    places: Mapping[str, Any],
+    raw: Mapping[str, Any],
+    unknowns: Unknowns | None,
+) -> dict[str, Any]:
+    """The fields that the ansatz makes of the network's outputs, series or tensors; a complex one is
+    two.
+
+    Raises:
+        PartError: other fields, or what is no field.
+    """
+    given = dict(raw)
+    for name in problem.complex_fields:
+        given[name] = torch.complex(*(raw[part] for part in parts_of(name)))
+    try:
+        found = problem.ansatz(Quantities(places, given, unknowns=unknowns))
+    except PinnError as error:
+        raise PartError(
+            f"the ansatz of {problem.name}: ", *error.pieces, Whence(problem, error)
+        ) from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        if hint := _hint(error):
+            raise PartError(
+                f"the ansatz of {problem.name} fails: {one_line(error)}{hint}",
+                Whence(problem, error),
+            ) from error
+        raise
+    if not isinstance(found, Mapping) or set(found) != set(problem.fields):
+        names = one_of(found) if isinstance(found, Mapping) else f"a {type(found).__name__}"
+        raise PartError(
+            f"the ansatz of {problem.name} must return the fields {one_of(problem.fields)}, "
+            f"not {names}",
+            Whence(problem),
+        )
+    what = f"the ansatz of {problem.name}"
+    return as_fields(problem, found, next(iter(raw.values())), what)
+
+
+def as_fields(problem: Problem, found: Mapping[str, Any], like: Any, what: str) -> dict[str, Any]:
+    """Fields that a problem made, each in the shape of `like`, (n,), a series or a tensor; numbers are
+    fields that are the same everywhere, and a complex field is two.
+
+    Raises:
+        PartError: one is no number and has another shape.
+    """
+    fields: dict[str, Any] = {}
+    for name in problem.fields:
+        value = as_field(found[name], like)
+        if value is None:
+            shape = getattr(found[name], "shape", None)
+            shown = type(found[name]).__name__ if shape is None else f"of shape {tuple(shape)}"
+            raise PartError(
+                f"{what} returns {name!r} {'as ' if shape is None else ''}{shown}; expected a number "
+                f"at each point, {tuple(like.shape)}, made of q by torch, or one number",
+                Whence(problem),
+            )
+        if name not in problem.complex_fields and value.dtype.is_complex:
+            raise PartError(
+                f"{what} returns complex numbers for {name!r}; a field of complex values is named in "
+                f"complex_fields = ({name!r},)",
+                Whence(problem),
+            )
+        if name in problem.complex_fields:
+            real, imaginary = parts_of(name)
+            zero = value * 0 if not value.dtype.is_complex else value.imag
+            fields |= {real: value.real if value.dtype.is_complex else value, imaginary: zero}
+        else:
+            fields[name] = value
+    return fields
+
+
+def as_field(value: Any, like: Any) -> Any:
+    """A series or tensor in the shape of `like`, from one or a number; None where it is neither."""
+    if isinstance(value, int | float | complex):
+        kind = (
+            torch.promote_types(like.dtype, torch.complex64) if isinstance(value, complex) else None
+        )
+        value = torch.as_tensor(value, dtype=kind or like.dtype, device=like.device)
+    if not isinstance(value, Series | Tensor) or tuple(value.shape) not in ((), tuple(like.shape)):
+        return None
+    if isinstance(value, Series):
+        return value if value.shape else value + torch.zeros_like(like)
+    value = value.expand(like.shape)
+    if not (value.is_floating_point() or value.is_complex()):
+        value = value.to(like.dtype)
+    return Series({0: value}, like.jets) if isinstance(like, Series) else value
+
+
+def coordinate_series(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series]:
     names = enumerate(problem.domain.names)
     return {name: coordinate(points[:, i], i, wanted) for i, name in names}
 
 
-def _by_name(problem: Problem, points: Tensor) -> dict[str, Tensor]:
-    return {name: points[:, i] for i, name in enumerate(problem.domain.names)}
-
-
-def _from_series(
-    problem: Problem,
-    points: Tensor,
-    fields: Mapping[str, Any],
-    unknowns: Unknowns | None,
-    normals: Tensor | None,
-    elsewhere: Callable[[Tensor, Tensor | None], Quantities],
-) -> Quantities:
-    """q for fields that are given as Taylor series."""
+def read_series(problem: Problem, points: Tensor, fields: Mapping[str, Any]) -> Resolve:
+    """The derivatives of fields that are given as Taylor series."""
 
     def resolve(forms: Forms) -> Tensor:
         try:
             terms = [fields[name].read(form) for name, form in forms.items() if any(form.values())]
         except KeyError:
-            raise PinnError(
-                f"the equations of {problem.name} ask for another combination of derivatives than at "
-                f"first: {_written(problem, forms)}; a factor must be a number known beforehand, or a "
-                "tensor, but no float(…) of a tensor"
-            ) from None
+            raise _other_forms(problem, forms) from None
         return sum(terms[1:], terms[0]) if terms else torch.zeros_like(points[:, 0])
 
-    places = Places(
-        points,
-        elsewhere,
-        partial(quadrature, problem.domain),
-        None if normals is None else lambda: normals,
+    return resolve
+
+
+def _other_forms(problem: Problem, forms: Forms) -> PinnError:
+    return PinnError(
+        f"the equations of {problem.name} ask for another combination of derivatives than at "
+        f"first: {_written(problem, forms)}; a factor must be a number known beforehand, or a "
+        "tensor, but no float(…) of a tensor"
     )
-    return Quantities(_by_name(problem, points), problem.fields, resolve, unknowns, places)
 
 
 def _written(problem: Problem, forms: Forms) -> str:
@@ -254,15 +541,34 @@ def _written(problem: Problem, forms: Forms) -> str:
 
 def exact_residuals(law: Residuals, points: Tensor) -> Tensor:
     """Residuals (len(names), n) of the problem's own exact `solution`."""
-    problem = law.problem
-    true = true_values(problem, points)
+    problem, true = law.problem, true_values(law.problem, points)
 
-    def exact(places: Tensor, normals: Tensor | None) -> Quantities:
-        series = _coordinates(problem, places, law.jets)
-        fields = problem.solution(Quantities(series, (), unknowns=true))
+    def resolve(points: Tensor) -> Resolve:
+        fields = exact_fields(problem, points, law.jets)
         if fields is None:
             raise PinnError(f"{problem.name} has no exact solution")
-        return _from_series(problem, places, fields, true, normals, exact)
+        return read_series(problem, points, fields)
 
-    places, normals, _ = law.split(points)
-    return law.of(exact(places, normals), len(points))
+    def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
+        places = places_of(problem, others, elsewhere, there)
+        return law_quantities(problem, places, resolve(others), true)
+
+    where, normals, _ = law.split(points)
+    return law.at(where, resolve(where), true, elsewhere, normals)
+
+
+def exact_fields(problem: Problem, points: Tensor, wanted: Jets) -> dict[str, Series] | None:
+    """The fields of the exact solution near points (n, dimension), where it is known.
+
+    Raises:
+        PartError: a field is missing, or is none.
+    """
+    series = coordinate_series(problem, points, wanted)
+    found = problem.solution(Quantities(series, (), unknowns=true_values(problem, points)))
+    if found is None:
+        return None
+    what = f"the solution of {problem.name}"
+    missing = [name for name in problem.fields if name not in found]
+    if missing:
+        raise PartError(f"{what} lacks the fields {one_of(missing)}", Whence(problem))
+    return as_fields(problem, found, next(iter(series.values())), what)

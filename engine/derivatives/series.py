@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import reduce
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from pinn.core.errors import out_of_memory
+from pinn.core.tracebacks import first_line
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, factorial
 from pinn.engine.derivatives.operators import Operators
 
@@ -42,9 +45,6 @@ class Series(Operators):
     dtype: torch.dtype
     device: torch.device
 
-    __array_ufunc__ = None
-    """NumPy numbers on the left leave the operation to the series."""
-
     def __init__(self, coefficients: Coefficients, jets: Jets) -> None:
         self.coefficients = coefficients
         self.jets = jets
@@ -57,6 +57,8 @@ class Series(Operators):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if any(getattr(kind, "waits", False) for kind in types):
+            return NotImplemented
         return apply(func, args, kwargs or {})
 
     def __getattr__(self, name: str) -> Any:
@@ -66,6 +68,14 @@ class Series(Operators):
         if not callable(method):
             raise AttributeError(f"a Taylor series has no attribute {name!r}")
         return lambda *args, **kwargs: apply(method, (self, *args), kwargs)
+
+    @property
+    def real(self) -> Any:
+        return apply(torch.real, (self,), {})
+
+    @property
+    def imag(self) -> Any:
+        return apply(torch.imag, (self,), {})
 
     @property
     def value(self) -> Tensor:
@@ -151,9 +161,12 @@ def total(terms: Sequence[Tensor]) -> Tensor:
 def by_nested_autograd(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Series:
-    """An operation without a rule, by nested forward-mode differentiation.
+    """An operation without a rule, by nested differentiation.
 
     The series becomes a polynomial z(ε), and u_α = D^α f(z(ε)) / α! at ε = 0.
+
+    Raises:
+        SeriesError: torch cannot differentiate it as often.
     """
     name = func.__name__
     warnings.warn(
@@ -175,12 +188,7 @@ def by_nested_autograd(
 
     origin = [torch.zeros((), dtype=like.dtype, device=like.device) for _ in jets.monomials[0]]
     wanted = sorted({index for row in jets.rows for index in row})
-    try:
-        taylor = {index: _derivative(image, index)(*origin) / factorial(index) for index in wanted}
-    except NotImplementedError as error:
-        raise SeriesError(
-            f"torch.{name} has neither a Taylor rule nor forward-mode derivatives: {error}"
-        ) from error
+    taylor = _taylor_coefficients(name, image, origin, wanted)
     return Series(
         {
             i: total([scale(taylor[index], float(c)) for index, c in row.items()])
@@ -200,18 +208,72 @@ def _polynomial(z: Series, steps: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _derivative(func: Callable[..., Tensor], index: MultiIndex) -> Callable[..., Tensor]:
+OfStep = Callable[[Tensor], Tensor]
+"""A function of a number."""
+
+
+def _taylor_coefficients(
+    name: str, image: Callable[..., Tensor], origin: Sequence[Tensor], wanted: Sequence[MultiIndex]
+) -> dict[MultiIndex, Tensor]:
+    image(*origin)  # what fails by itself fails for a reason of its own
+    # torch's second derivatives by forward mode are wrong for det, solve and others, without a word
+    once = max(map(sum, wanted)) < 2
+    ways = (_forward, _recorded, _reverse) if once else (_recorded, _reverse, _forward)
+    keeps_graph = torch.is_grad_enabled()
+    refusals = []
+    for way in ways:
+        try:
+            with torch.enable_grad() if way is _recorded else nullcontext():
+                found = {index: _derivative(image, index, way)(*origin) for index in wanted}
+            return {
+                index: (value if keeps_graph else value.detach()) / factorial(index)
+                for index, value in found.items()
+            }
+        except (NotImplementedError, RuntimeError) as error:
+            if out_of_memory(error):
+                raise
+            refusals.append(error)
+    raise SeriesError(
+        f"torch.{name} has no Taylor rule, and torch itself cannot differentiate it as often as the "
+        f"equations ask for: {first_line(refusals[0])}; write it in other operations of torch"
+    ) from refusals[0]
+
+
+def _derivative(
+    func: Callable[..., Tensor], index: MultiIndex, way: Callable[[OfStep, Tensor], Tensor]
+) -> Callable[..., Tensor]:
     for axis, degree in enumerate(index):
         for _ in range(degree):
-            func = _slope(func, axis)
+            func = _slope(func, axis, way)
     return func
 
 
-def _slope(func: Callable[..., Tensor], axis: int) -> Callable[..., Tensor]:
+def _slope(
+    func: Callable[..., Tensor], axis: int, way: Callable[[OfStep, Tensor], Tensor]
+) -> Callable[..., Tensor]:
     def slope(*steps: Tensor) -> Tensor:
-        def moved(step: Tensor) -> Tensor:
-            return func(*steps[:axis], step, *steps[axis + 1 :])
-
-        return torch.func.jvp(moved, (steps[axis],), (torch.ones_like(steps[axis]),))[1]
+        return way(lambda step: func(*steps[:axis], step, *steps[axis + 1 :]), steps[axis])
 
     return slope
+
+
+def _forward(func: OfStep, step: Tensor) -> Tensor:
+    return torch.func.jvp(func, (step,), (torch.ones_like(step),))[1]
+
+
+def _reverse(func: OfStep, step: Tensor) -> Tensor:
+    """f' as the derivative of w ↦ w·f', which is linear in w: reverse mode twice."""
+    value, pullback, *_ = torch.func.vjp(func, step)
+    _, of_pullback, *_ = torch.func.vjp(lambda w: pullback(w)[0], torch.zeros_like(value))
+    found: Tensor = of_pullback(torch.ones_like(step))[0]
+    return found
+
+
+def _recorded(func: OfStep, step: Tensor) -> Tensor:
+    """The same for what torch.func cannot transform."""
+    step = step + torch.zeros_like(step).requires_grad_()
+    value = func(step)
+    w = torch.zeros_like(value).requires_grad_()
+    (pulled,) = torch.autograd.grad(value, step, w, create_graph=True, materialize_grads=True)
+    (found,) = torch.autograd.grad(pulled, w, create_graph=True, materialize_grads=True)
+    return found

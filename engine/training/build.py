@@ -17,7 +17,9 @@ from pinn.core.problem import Problem
 from pinn.core.randomness import torch_generator
 from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
-from pinn.engine.derivatives.unknowns import attach_unknowns
+from pinn.engine.derivatives.fields import build_network
+from pinn.engine.derivatives.mixing import check_points_stay_apart
+from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
@@ -52,6 +54,7 @@ def _built(
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
     _try(config.network, module, objective, evaluator)
+    check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 
 
@@ -68,10 +71,15 @@ def build_module(network: Network, problem: Problem, seed: int) -> torch.nn.Modu
     """The network with its initial parameters, and the unknowns of the problem among them."""
     seed_everything(seed)
     generator = torch_generator(seed, "initialisation")
-    module = network.build(problem.domain.box, problem.fields, generator)
     built = f"what network {network.name!r}", Whence(network)
-    if not isinstance(module, torch.nn.Module):
-        raise PartError(*built, f" built is no torch.nn.Module: {module!r}")
+
+    def build_one(inputs: Box, outputs: tuple[str, ...]) -> torch.nn.Module:
+        found = network.build(inputs, outputs, generator)
+        if not isinstance(found, torch.nn.Module):
+            raise PartError(*built, f" built is no torch.nn.Module: {found!r}")
+        return found
+
+    module = build_network(build_one, problem)
     if not [*module.parameters()]:
         raise PartError(*built, " built has no parameters")
     attach_unknowns(module, problem)
@@ -87,8 +95,9 @@ def _try(
     try:
         evaluator.at(module, points)
         places = torch.as_tensor(points).to(next(module.parameters()))
-        with torch.no_grad():
+        with torch.enable_grad():
             found = objective.interior_residuals(objective.parameters, places)
+        trained = found.requires_grad or _is_trained(objective, places)
         exact_solution(problem, places)
     except Exception as error:
         if isinstance(error, PinnError) or out_of_memory(error):
@@ -101,6 +110,12 @@ def _try(
             f", fails at a point: {one_line(error)}",
             Whence(error=error),
         ) from error
+    if not trained:
+        raise PartError(
+            problem.name,
+            Whence(problem),
+            ": no equation and no condition depends on the network: its ansatz fixes every field",
+        )
     _check_finite(problem, dict(zip(objective.equations.names, found, strict=True)), places)
 
 
@@ -108,6 +123,17 @@ def _two_points(domain: Shape) -> Points:
     if isinstance(domain, Box):
         return np.array([[0.6, 0.4], [0.4, 0.6]]) @ [domain.lower, domain.upper]
     return domain.uniform(2, np.random.default_rng(0))
+
+
+def _is_trained(objective: Objective, places: Tensor) -> bool:
+    """Whether a condition depends on what is trained."""
+    module, problem = objective.module, objective.problem
+    unknowns = unknown_values(problem, dict(module.named_parameters()))
+    with torch.enable_grad():
+        return any(
+            law(module, law.with_any_normals(places), unknowns).requires_grad
+            for law in objective.conditions.values()
+        )
 
 
 def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) -> None:

@@ -36,7 +36,7 @@ def exact_solution(problem: Problem, points: torch.Tensor) -> dict[str, torch.Te
     exact = problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
     if exact is None:
         return None
-    return named_tensors(exact, len(points), f"the solution of {problem.name}")
+    return named_tensors(exact, len(points), f"the solution of {problem.name}", constants=True)
 
 
 def reference_solution(problem: Problem) -> Reference | None:
@@ -136,7 +136,8 @@ class Evaluator:
         self.device = device
         self.notes: list[str] = []
         self._piece = min(chunk or BATCH, BATCH)
-        self._law = residuals(problem, problem.observables, f"the observables of {problem.name}")
+        what = f"the observables of {problem.name}"
+        self.law = residuals(problem, problem.observables, what)
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -153,18 +154,18 @@ class Evaluator:
         reference = self.reference
         if reference is None:
             return
-        observed = [name for name in self._law.names if name in reference.fields]
+        observed = [name for name in self.law.names if name in reference.fields]
         exact = type(self.problem).reference is Problem.reference
         what = f"the {'solution' if exact else 'reference'} of problem {self.problem.name!r}"
         unfit = partial(PartError, what, Whence(self.problem))
         if not observed:
             raise unfit(
-                f" has {one_of(reference.fields)}; expected one of {one_of(self._law.names)}, which "
+                f" has {one_of(reference.fields)}; expected one of {one_of(self.law.names)}, which "
                 "observables(q) names"
             )
         others = [name for name in reference.fields if name not in observed]
         for name in others:
-            meant = [n for n in self._law.names if n.lower() == name.lower()]
+            meant = [n for n in self.law.names if n.lower() == name.lower()]
             if meant:
                 raise unfit(f" has {name!r}, and the observable is called {meant[0]!r}")
         for name in observed:
@@ -221,6 +222,6 @@ class Evaluator:
     ) -> dict[str, NDArray[np.float64]]:
         with torch.no_grad():
             unknowns = unknown_values(self.problem, dict(module.named_parameters()))
-            pieces = [self._law(module, piece, unknowns) for piece in points.split(self._piece)]
+            pieces = [self.law(module, piece, unknowns) for piece in points.split(self._piece)]
         values = torch.cat(pieces, 1).cpu().double().numpy()
-        return dict(zip(self._law.names, values, strict=True))
+        return dict(zip(self.law.names, values, strict=True))

@@ -11,9 +11,10 @@ import torch
 from pinn.core.errors import PinnError
 from pinn.core.options import unstructure
 from pinn.core.parts import Network
-from pinn.core.problem import Problem
+from pinn.core.problem import Problem, conditions_of
 from pinn.core.randomness import torch_generator
 from pinn.engine.configuration.config import Config
+from pinn.engine.derivatives.fields import build_network, components
 
 GROUPS = Path("/sys/fs/cgroup")
 LIMITS = (
@@ -38,9 +39,9 @@ def check_memory(config: Config) -> None:
         return
     number = 8 if config.run.precision == "float64" else 4
     problem = config.problem
-    columns = problem.domain.dimension + len(problem.fields) + 1
+    columns = problem.domain.dimension + len(components(problem)) + 1
     counts = {"[points] interior": max(stage.points.interior for stage in config.stages)}
-    for name in (condition.name for condition in problem.conditions()):
+    for name in (condition.name for condition in conditions_of(problem)):
         counts[f"[points] conditions ({name})"] = _points_of(config, name)
     for where, count in counts.items():
         _refuse_if_more(where, f"{count:,} points", count * columns * number, free)
@@ -77,7 +78,8 @@ def count_parameters(network: Network, problem: Problem) -> float | None:
     """How many it has, without making any; None where its code needs real ones to be built."""
     try:
         with torch.device("meta"):
-            module = network.build(problem.domain.box, problem.fields, torch_generator(0, "count"))
+            generator = torch_generator(0, "count")
+            module = build_network(lambda i, o: network.build(i, o, generator), problem)
         return sum(parameter.numel() for parameter in module.parameters())
     except Exception as error:  # whatever a network does; it is built in earnest later
         return float("inf") if "overflow" in str(error) else None

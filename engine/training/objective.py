@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
-from pinn.core.problem import Problem
+from pinn.core.problem import Problem, conditions_of
 from pinn.engine.derivatives.residuals import condition_law, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 
@@ -84,8 +84,8 @@ class Objective:
         self.chunk = chunk
         self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
         what = f"the equations of {problem.name}"
-        self.equations = residuals(problem, problem.equations, what, may_lack=True)
-        self.conditions = {c.name: condition_law(problem, c) for c in problem.conditions()}
+        self.equations = residuals(problem, problem.equations, what, of_fields=True, may_lack=True)
+        self.conditions = {c.name: condition_law(problem, c) for c in conditions_of(problem)}
         names = [*self.equations.names, *self.conditions]
         if not names:
             raise PartError(

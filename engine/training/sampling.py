@@ -12,7 +12,7 @@ from torch import Tensor
 from pinn.core.domain import Box, Face, Points, PointSet, Shape
 from pinn.core.errors import PartError, PinnError, Whence
 from pinn.core.parts import Sampler
-from pinn.core.problem import Condition, Measurements, Problem
+from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Collocation
 from pinn.engine.derivatives.residuals import Residuals, condition_law
@@ -28,7 +28,7 @@ def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) 
         PinnError: a domain or a part of its boundary in which no points lie.
     """
     conditions = {}
-    for condition in problem.conditions():
+    for condition in conditions_of(problem):
         if isinstance(condition, Measurements):
             drawn = condition.table(problem.domain)
         else:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from pinn.engine.derivatives.fields import components, scaled
 from pinn.engine.derivatives.jets import MultiIndex
-from pinn.engine.derivatives.quadrature import quadrature
-from pinn.engine.derivatives.quantities import Forms, Places, Quantities, named_tensors
-from pinn.engine.derivatives.residuals import Residuals
+from pinn.engine.derivatives.quantities import Forms, Quantities
+from pinn.engine.derivatives.residuals import Residuals, behind_ansatz, places_of
 from pinn.engine.derivatives.unknowns import start_values
 
 
@@ -34,30 +33,29 @@ def nested_residuals(
     """(names, n) at `points` (n, dimension) by nested autograd, with the unknowns at their start."""
     problem, unknowns = residuals.problem, start_values(residuals.problem, points)
 
-    def quantities(points: Tensor, normals: Tensor | None) -> Quantities:
-        points = points.detach().clone().requires_grad_()
-        outputs = network(points)
-        named = dict(zip(problem.domain.names, points.unbind(1), strict=True))
-        raw = {field: outputs[:, i] for i, field in enumerate(problem.fields)}
-        fields = problem.ansatz(Quantities(named, raw, unknowns=unknowns))
+    def quantities(where: Tensor, normals: Tensor | None) -> Quantities:
+        where = where.detach().clone().requires_grad_()
+        named = dict(zip(problem.domain.names, where.unbind(1), strict=True))
+        raw = scaled(problem, network(where))
+        fields = behind_ansatz(problem, named, raw, unknowns)
 
         def resolve(forms: Forms) -> Tensor:
             terms = [
-                factor * derivative(fields[field], points, index)
+                factor * derivative(fields[field], where, index)
                 for field, form in forms.items()
                 for index, factor in form.items()
             ]
-            return torch.stack(terms).sum(0)
+            return torch.stack(terms).sum(0) if terms else torch.zeros_like(where[:, 0])
 
-        places = Places(
-            points,
-            quantities,
-            partial(quadrature, problem.domain),
-            None if normals is None else lambda: normals,
-        )
-        return Quantities(named, problem.fields, resolve, unknowns, places)
+        def differentiate(value: Tensor, index: MultiIndex) -> Tensor:
+            if value.is_complex():
+                parts = (derivative(part, where, index) for part in (value.real, value.imag))
+                return torch.complex(*parts)
+            return derivative(value, where, index)
+
+        own = components(problem), resolve, unknowns, differentiate, problem.complex_fields
+        return Quantities(named, *own, places_of(problem, where, quantities, normals))
 
     where, normals, _ = residuals.split(points)
-    named = residuals.law(quantities(where, normals))
-    tensors = named_tensors(named, len(points), "the law", residuals.single)
-    return torch.stack([*tensors.values()]).detach()
+    q = quantities(where, normals)
+    return residuals.stacked(residuals.law(q), len(points)).detach()

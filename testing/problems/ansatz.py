@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import evolve
 from torch import Tensor
 
-from pinn.core.problem import Condition, Problem
+from pinn.core.problem import Condition, Problem, conditions_of
+from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.residuals import quantities
 from pinn.engine.derivatives.unknowns import start_values
 from pinn.testing.problems.laws import condition_of, equations_of, inside, place, random_network
@@ -19,7 +20,7 @@ def its_ansatz_leaves_the_inside_free(trial: Trial) -> None:
     problem = trial.part
     at = inside(problem)
     one, other = (_fields(problem, at, seed) for seed in (0, 1))
-    for name in problem.fields:
+    for name in components(problem):
         same = one[name] == other[name]
         assert float(same.double().mean()) < 0.1, (
             f"the ansatz leaves {name!r} no freedom at {place(problem, at[same][0])}: two "
@@ -32,7 +33,7 @@ def _fields(problem: Problem, at: Tensor, seed: int) -> dict[str, Tensor]:
     """Of a random network, behind the ansatz."""
     carried = equations_of(problem).residuals.jets
     q = quantities(problem, random_network(problem, seed), at, carried, start_values(problem, at))
-    return {name: getattr(q, name).tensor().detach() for name in problem.fields}
+    return {name: getattr(q, name).tensor().detach() for name in components(problem)}
 
 
 def its_hard_ansatz_satisfies_the_conditions_it_takes_over(trial: Trial) -> None:
@@ -63,6 +64,6 @@ def _taken_over(problem: Problem) -> list[Condition]:
     """Conditions that are there without `hard` and gone with it."""
     if getattr(problem, "hard", None) is not True:
         return []
-    left = {condition.name for condition in problem.conditions()}
+    left = {condition.name for condition in conditions_of(problem)}
     soft = evolve(problem, hard=False)  # type: ignore[misc]
-    return [c for c in soft.conditions() if c.name not in left and isinstance(c, Condition)]
+    return [c for c in conditions_of(soft) if c.name not in left and isinstance(c, Condition)]

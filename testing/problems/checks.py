@@ -60,6 +60,7 @@ def its_code_runs_on_any_device(trial: Trial) -> None:
 OF_RESIDUALS = (
     names.its_equations_and_conditions_have_names_of_their_own,
     residuals.its_residuals_are_finite_numbers_of_the_networks_precision,
+    residuals.its_residuals_do_not_mix_points,
     residuals.its_equations_depend_on_the_network,
     ansatz.its_ansatz_leaves_the_inside_free,
     residuals.its_taylor_series_agree_with_nested_autograd,

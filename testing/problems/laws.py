@@ -9,7 +9,8 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from pinn.core.problem import Condition, Measurements, Problem
+from pinn.core.problem import Condition, Measurements, Problem, conditions_of
+from pinn.engine.derivatives.fields import build_network
 from pinn.engine.derivatives.residuals import Residuals, condition_law, residuals
 from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
 from pinn.engine.training.sampling import with_normals
@@ -76,7 +77,7 @@ def laws(problem: Problem) -> Iterator[PlacedLaw]:
     equations = equations_of(problem)
     if equations.residuals.names:
         yield equations
-    for condition in problem.conditions():
+    for condition in conditions_of(problem):
         yield condition_of(problem, condition)
     what = f"the observables of {problem.name}"
     law = residuals(problem, problem.observables, what, dtype=torch.float64)
@@ -85,7 +86,7 @@ def laws(problem: Problem) -> Iterator[PlacedLaw]:
 
 def random_network(problem: Problem, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    module = SmallNetwork().build(problem.domain.box, problem.fields, generator)
+    module = build_network(lambda i, o: SmallNetwork().build(i, o, generator), problem)
     attach_unknowns(module, problem)
     return module.double()
 

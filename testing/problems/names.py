@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pinn.core.domain import Shape
 from pinn.core.errors import PinnError, nearest, one_of
-from pinn.core.problem import Condition, Measurements, Problem
+from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.testing.problems.laws import equations_of
 from pinn.testing.trial import Trial
 
@@ -14,9 +15,9 @@ from pinn.testing.trial import Trial
 def its_fields_and_domain_are_well_formed(trial: Trial) -> None:
     problem = trial.part
     fields, domain = problem.fields, problem.domain
-    assert isinstance(fields, tuple) and fields and all(isinstance(f, str) for f in fields), (
-        f'fields is {fields!r}: write a tuple of names, as in fields = ("u",)'
-    )
+    assert (
+        isinstance(fields, tuple | Mapping) and fields and all(isinstance(f, str) for f in fields)
+    ), f'fields is {fields!r}: write a tuple of names, as in fields = ("u",)'
     assert isinstance(domain, Shape), (
         f"domain is {domain!r}: write domain = Box(x=(0, 1), t=(0, 1))"
     )
@@ -59,13 +60,13 @@ def its_equations_and_conditions_have_names_of_their_own(trial: Trial) -> None:
 
 
 def _names(problem: Problem) -> list[str]:
-    conditions = (condition.name for condition in problem.conditions())
+    conditions = (condition.name for condition in conditions_of(problem))
     return [*equations_of(problem).residuals.names, *conditions]
 
 
 def its_conditions_lie_on_faces(trial: Trial) -> None:
     problem = trial.part
-    for condition in problem.conditions():
+    for condition in conditions_of(problem):
         assert isinstance(condition, Condition | Measurements), (
             f"conditions() yields {condition!r}: yield Condition(name, on=…, residual=…) or "
             "Measurements(name, at=…, values=…)"

@@ -6,6 +6,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from pinn.engine.derivatives.mixing import check_points_stay_apart
 from pinn.testing.probes.nested import nested_residuals
 from pinn.testing.problems.laws import PlacedLaw, laws, place, random_network
 from pinn.testing.trial import Trial
@@ -52,6 +53,10 @@ def its_equations_depend_on_the_network(trial: Trial) -> None:
 def _vanishes(law: PlacedLaw, found: Tensor) -> bool:
     """A condition that the ansatz satisfies, and that is there nevertheless."""
     return law.residuals.single is not None and bool(found.abs().max() < VANISHING)
+
+
+def its_residuals_do_not_mix_points(trial: Trial) -> None:
+    check_points_stay_apart(law.residuals for law in laws(trial.part))
 
 
 def its_taylor_series_agree_with_nested_autograd(trial: Trial) -> None:

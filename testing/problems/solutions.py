@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,16 @@ import torch
 from torch import Tensor
 
 from pinn.core.errors import PinnError, one_of
-from pinn.core.problem import Condition, Problem
-from pinn.engine.derivatives import coordinate
+from pinn.core.problem import Condition, Problem, conditions_of
+from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.jets import Jets, jets
-from pinn.engine.derivatives.quadrature import quadrature
-from pinn.engine.derivatives.quantities import Forms, Places, Quantities, named_tensors
-from pinn.engine.derivatives.residuals import Residuals
+from pinn.engine.derivatives.quantities import Forms, Quantities, Resolve
+from pinn.engine.derivatives.residuals import (
+    Residuals,
+    exact_fields,
+    law_quantities,
+    places_of,
+)
 from pinn.engine.derivatives.unknowns import true_values
 from pinn.engine.training.evaluation import Evaluator
 from pinn.testing.problems.laws import (
@@ -46,7 +49,7 @@ def its_exact_solution_satisfies_its_equations(trial: Trial) -> None:
 
 def its_exact_solution_satisfies_its_conditions(trial: Trial) -> None:
     if _has_exact_solution(trial):
-        for condition in trial.part.conditions():
+        for condition in conditions_of(trial.part):
             if isinstance(condition, Condition):
                 _check_satisfied(condition_of(trial.part, condition))
 
@@ -80,7 +83,9 @@ def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
     carried = jets([{index: 1.0} for index in sorted({i for row in law.jets.rows for i in row})])
     generator = torch.Generator().manual_seed(0)
 
-    def exact(where: Tensor, normals: Tensor | None, nudge: float) -> Quantities:
+    true = true_values(problem, everywhere)
+
+    def resolve_at(where: Tensor, nudge: float) -> Resolve:
         fields = _exact_series(problem, where, carried)
 
         def resolve(forms: Forms) -> Tensor:
@@ -92,22 +97,18 @@ def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
                     total = total + term + nudge * sign * term.abs().max()
             return total
 
-        places = Places(
-            where,
-            lambda others, there: exact(others, there, nudge),
-            partial(quadrature, problem.domain),
-            None if normals is None else lambda: normals,
-        )
-        named = dict(zip(problem.domain.names, where.T, strict=True))
-        return Quantities(named, problem.fields, resolve, true_values(problem, where), places)
+        return resolve
 
     def residuals(nudge: float) -> Tensor:
+        def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
+            places = places_of(problem, others, elsewhere, there)
+            return law_quantities(problem, places, resolve_at(others, nudge), true)
+
         normals = None
         if own_normals is not None:  # inside they are of no matter
             normals = torch.cat([own_normals, torch.ones_like(everywhere[len(own) :])])
-        q = exact(everywhere, normals, nudge)
-        named = named_tensors(law.law(q), len(everywhere), law.what, law.single)
-        return torch.stack(list(named.values()))[:, : len(own)]
+        resolve = resolve_at(everywhere, nudge)
+        return law.at(everywhere, resolve, true, elsewhere, normals)[:, : len(own)]
 
     found = residuals(0.0)
     return found, (residuals(NUDGE) - found).abs().amax(1) / NUDGE
@@ -115,29 +116,16 @@ def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, Any]:
     """The fields of the exact solution near `points`, as Taylor series."""
-    places = {
-        name: coordinate(points[:, i], i, carried) for i, name in enumerate(problem.domain.names)
-    }
-    fields: Any = problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
-    missing = [name for name in problem.fields if name not in fields]
-    assert not missing, (
-        f"solution(q) lacks the fields {one_of(missing)}: return every one of "
-        f"{one_of(problem.fields)}, as in {{{missing[0]!r}: …}}"
-    )
-    for name in problem.fields:
-        shape = getattr(fields[name], "shape", None)
-        assert shape == (len(points),), (
-            f"solution(q) returns {name!r} of {f'shape {tuple(shape)}' if shape else 'no shape'} "
-            f"for {len(points)} points: make it of q.{problem.domain.names[0]} and the like with "
-            "torch, one number a point; for a constant field write 0 * q.x + c"
-        )
+    fields: Any = exact_fields(problem, points, carried)
+    for name in components(problem):
         values = fields[name].value
         bad = ~torch.isfinite(values)
         assert not bad.any(), (
             f"solution(q) is {float(values[bad][0])} for {name!r} at "
             f"{place(problem, points[bad][0])}: {DEFINED}"
         )
-    return {name: fields[name] for name in problem.fields}
+    found: dict[str, Any] = fields
+    return found
 
 
 def _check_satisfied(law: PlacedLaw) -> None:

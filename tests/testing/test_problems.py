@@ -190,8 +190,12 @@ def test_a_solution_that_is_not_defined_everywhere() -> None:
 @pytest.mark.parametrize(
     ("solution", "message"),
     [
-        (lambda self, q: {"v": q.x}, r"solution\(q\) lacks the fields u"),
-        (lambda self, q: {"u": 1.0}, r"returns 'u' of no shape for 400 points.*0 \* q.x \+ c"),
+        (lambda self, q: {"v": q.x}, "the solution of heat lacks the fields u"),
+        (
+            lambda self, q: {"u": [1.0]},
+            "the solution of heat returns 'u' as list; expected a number at",
+        ),
+        (lambda self, q: {"u": q.x[:3]}, r"returns 'u' of shape \(3,\); expected .*, \(400,\)"),
     ],
 )
 def test_a_solution_of_the_wrong_form(solution: Any, message: str) -> None:

@@ -266,7 +266,7 @@ def test_a_combination_indexes_and_iterates_like_a_tensor() -> None:
 def test_a_bare_residual_needs_a_name() -> None:
     q, _ = make()
     assert [*named_tensors(q.u, COUNT, "here", single="walls")] == ["walls"]
-    with pytest.raises(PinnError, match=r"here must return \{name: residual\}, not Combination"):
+    with pytest.raises(PinnError, match=r"here must return \{name: residual\}, not a tensor"):
         named_tensors(q.u, COUNT, "here")
 
 

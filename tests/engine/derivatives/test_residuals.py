@@ -54,7 +54,7 @@ def linear(weight: list[list[float]]) -> nn.Linear:
     [
         (lambda q: None, r"must return \{name: residual\}, not NoneType"),
         (lambda q: [q.u], "not list"),
-        (lambda q: q.u_t, "not Combination"),
+        (lambda q: q.u_t, "not a tensor"),
         (lambda q: {}, "not an empty one"),
         (lambda q: {"r": 0.0}, "'r' is float, not a tensor"),
         (lambda q: {"r": q.u.mean()}, r"'r' has shape \(\) for 3 points"),
