@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.core.domain import Box, Points, Shape
+from pinn.core.domain import Box, Points, Shape, inner_values
 from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of, out_of_memory
 from pinn.core.parts import Network
-from pinn.core.problem import Problem
+from pinn.core.problem import Condition, Problem, conditions_of
 from pinn.core.randomness import torch_generator
 from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
@@ -53,6 +53,7 @@ def _built(
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
+    evaluator.notes += _inner_conditions(config.problem)
     _try(config.network, module, objective, evaluator)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
@@ -117,6 +118,18 @@ def _try(
             ": no equation and no condition depends on the network: its ansatz fixes every field",
         )
     _check_finite(problem, dict(zip(objective.equations.names, found, strict=True)), places)
+
+
+def _inner_conditions(problem: Problem) -> Iterator[str]:
+    """That conditions are where a coordinate has a value inside: meant, or a mistaken end."""
+    for condition in conditions_of(problem):
+        if isinstance(condition, Condition):
+            for name, value in inner_values(problem.domain, condition.on):
+                low, high = problem.domain.intervals[name]
+                yield (
+                    f"condition {condition.name!r} is inside of the domain, at {name} = {value:g}; its "
+                    f"ends are {low:g} and {high:g}"
+                )
 
 
 def _two_points(domain: Shape) -> Points:

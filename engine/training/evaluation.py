@@ -171,7 +171,7 @@ class Evaluator:
         for name in observed:
             if not np.isfinite(reference.fields[name]).any():
                 raise unfit(f" has no value of {name} that is a number: all are NaN")
-        self.notes = [*self._parts(reference), *_unused(others)]
+        self.notes += [*self._parts(reference), *_unused(others)]
 
     def _parts(self, reference: Reference) -> Iterator[str]:
         """That the reference is of a part of the domain, if it is."""

@@ -150,8 +150,8 @@ def test_the_analyzer_against_the_definition(
     r = case.residuals(case.points.interior).detach().numpy()
     sizes, kept = np.sqrt((r**2).sum(0)), min(wanted, count)
     chosen = sizes[[i * count // kept for i in range(kept)]]
-    unit = torch.rand(wanted, 2, generator=view.generator("fresh"), dtype=torch.float64)
-    places = torch.stack([2 * unit[:, 0] - 1, 2 * unit[:, 1]], 1)
+    seed = int(torch.randint(2**62, (), generator=view.generator("fresh")))
+    places = torch.from_numpy(case.problem.domain.uniform(wanted, np.random.default_rng(seed)))
     new = np.sqrt((case.residuals(places).detach().numpy() ** 2).sum(0))
     assert found["residual_gap"] == pytest.approx(math.sqrt((new**2).mean() / (chosen**2).mean()))
     assert found["residual_gap.max"] == pytest.approx(new[:kept].max() / chosen.max())

@@ -81,7 +81,7 @@ def test_points_inside_are_inside_and_fill_the_area(name: str) -> None:
     assert share == pytest.approx(area / volume, abs=5 * 0.5 / 200)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -78,7 +78,7 @@ def test_the_problem_of_the_page_passes_the_conformance_kit(package: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"), [("u_xx - growth", "u_xx + growth"), ('("x=-1", "x=1")', '("x=0", "x=1")')]
+    ("right", "wrong"), [("u_xx - growth", "u_xx + growth"), ('("x=-1", "x=1")', '("x=-2", "x=1")')]
 )
 def test_mistakes_are_told_in_the_words_of_the_page(package: Path, right: str, wrong: str) -> None:
     assert MODULE.count(right) == 1

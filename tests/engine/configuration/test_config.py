@@ -642,10 +642,10 @@ def test_the_file_in_a_moved_run_directory_means_that_directory(tmp_path: Path) 
     )
     assert load_config(file).directory == Path("elsewhere").absolute()
     (tmp_path / "environment.json").write_text("[]")  # of something else, or damaged
-    assert load_config(file).directory == Path("elsewhere")
+    assert load_config(file).directory == Path("elsewhere").absolute()
     (tmp_path / "checkpoints").mkdir()
     assert load_config(file).directory == tmp_path
-    assert load_config(file, ["run.directory=new"]).directory == Path("new")
+    assert load_config(file, ["run.directory=new"]).directory == Path("new").absolute()
 
 
 def test_naming_another_part_on_the_command_line_drops_the_options_of_the_old(

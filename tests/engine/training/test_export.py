@@ -141,7 +141,7 @@ def test_an_ansatz_that_cannot_be_traced_is_one_message(
 
         def ansatz(self, q: Any) -> dict[str, Any]:
             u = q.u
-            return {"u": u * 2 if float(torch.as_tensor(1.0) * len(u)) > 5 else u, "v": q.v}
+            return {"u": u * 2 if float(torch.as_tensor(1.0) * len(u)) > 1000 else u, "v": q.v}
 
     offer(Counting)
     run = trained({"name": "counting"})

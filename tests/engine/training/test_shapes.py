@@ -16,6 +16,7 @@ from torch import Tensor
 from pinn.core import Ball, Box, Condition, PinnError, Points, Problem, Sampler, Shape
 from pinn.core.discovery import offered
 from pinn.engine import Config, parse_config, train
+from pinn.engine.training.build import build
 from pinn.engine.training.sampling import draw_points, redraw_interior
 from pinn.testing import check_problem
 
@@ -194,3 +195,21 @@ def test_a_problem_on_a_shape_is_learnt(tmp_path: Any) -> None:
     found = run.predict(x=x, y=y, t=np.full(300, 0.5))["u"]
     exact = np.exp(x) * np.cos(y) * np.exp(-0.5)
     assert np.linalg.norm(found - exact) < 0.01 * np.linalg.norm(exact)
+
+
+def test_a_condition_inside_of_a_box_is_told() -> None:
+    @frozen
+    class Inner(Plate):
+        """One condition is where another problem's wall is."""
+
+        name = "inner"
+        domain = Box(x=(-1, 1), y=(-1, 1), t=(0, 1))
+
+        def conditions(self) -> Iterable[Condition]:
+            yield Condition("wall", ("x=0", "x=1", "t=1"), lambda q: q.u)
+
+    config = attrs.evolve(config_of("uniform"), problem=Inner())
+    *_, evaluator = build(config)
+    assert evaluator.notes == [
+        "condition 'wall' is inside of the domain, at x = 0; its ends are -1 and 1"
+    ]
