@@ -126,10 +126,10 @@ class Shape(ABC):
             PinnError: a name that no part has, a value that the shape does not reach.
         """
         parts = self.parts()
-        pieces = [piece for text in on for piece in self._named(text, parts) or ()]
-        others = [text for text in on if self._named(text, parts) is None]
-        joined = [_joined(pieces, self.dimension)] if pieces else []
-        return joined + [self._slice(text, parts) for text in others]
+        named = {text: self._named(text, parts) for text in on}
+        pieces = [piece for found in named.values() for piece in found or ()]
+        slices = [self._slice(text, parts) for text, found in named.items() if found is None]
+        return ([_joined(pieces, self.dimension)] if pieces else []) + slices
 
     def face(self, text: str) -> Face:
         """The part of the boundary that `text` names, or "x=0.5": where a coordinate has a value."""

@@ -168,6 +168,14 @@ def atan(z: Tensor, degree: int) -> TaylorCoefficients:
     return [torch.atan(z), *(scale(c, 1 / (k + 1)) for k, c in enumerate(g))]
 
 
+@rule("atan2", "arctan2")
+def atan2(y: Any, x: Any) -> Series:
+    """atan2(y₀, x₀) + atan w: w is the tangent of the angle between (x, y) and (x₀, y₀)."""
+    y0, x0 = (each.value if isinstance(each, Series) else each for each in (y, x))
+    turned: Any = torch.atan((y * x0 - x * y0) / (x * x0 + y * y0))
+    return Series({**turned.coefficients, 0: torch.atan2(y0, x0)}, turned.jets)
+
+
 @rule("softplus")
 @elementwise
 def softplus(

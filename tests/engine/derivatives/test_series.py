@@ -119,6 +119,8 @@ ANYWHERE: dict[str, Function] = {
     "erf": torch.erf,
     "atan": torch.atan,
     "arctan": torch.arctan,
+    "atan2": lambda z: torch.atan2(torch.sin(z), z - 2.0),
+    "atan2 of a tensor": lambda z: torch.atan2(torch.tensor(0.5).double(), z),
     "sinh": torch.sinh,
     "cosh": torch.cosh,
     "reciprocal": torch.reciprocal,
