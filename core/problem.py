@@ -13,7 +13,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 from numpy.typing import NDArray
 
-from pinn.core.domain import Points, Shape
+from pinn.core.domain import IN_SINGLE_PRECISION, Points, Shape
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.reference import Reference
 from pinn.core.tables import numbers, read_columns
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Residual = Callable[[Any], "Tensor | Mapping[str, Tensor]"]
-
-SINGLE = 1e-6
-"""Of the size of an interval: a few roundings in single precision."""
 
 
 def _columns(table: Mapping[str, Any] | None) -> dict[str, NDArray[np.float64]]:
@@ -218,7 +215,10 @@ def _placed(
     table = np.stack([np.broadcast_to(column, count) for column in columns.values()], axis=1)
     places = table[:, : domain.dimension]
     room = np.array(
-        [SINGLE * max(-low, high, high - low) for low, high in domain.intervals.values()]
+        [
+            IN_SINGLE_PRECISION * max(-low, high, high - low)
+            for low, high in domain.intervals.values()
+        ]
     )
     for place, (name, (low, high)) in enumerate(domain.intervals.items()):
         outside = (places[:, place] < low - room[place]) | (places[:, place] > high + room[place])

@@ -133,9 +133,8 @@ def _draw_on(
         return face.at(_draw(sampler, face.free, count, generator))
     dimension, asked = face.free.dimension, count
     while True:
-        tried = (
-            math.ceil(asked ** (1 / dimension)) ** dimension
-        )  # a number that a grid can draw, too
+        along = math.ceil(asked ** (1 / dimension))
+        tried = along**dimension  # a number that a grid can draw, too
         points, normals = face.at(_draw(sampler, face.free, tried, generator))
         if len(points) >= count:
             break

@@ -270,16 +270,10 @@ class Trainer:
 
     def unweighted_loss(self, evaluation: Evaluation) -> float:
         """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
-        names = self.objective.names[len(self.objective.equations.names) :]
-        conditions = (
-            sum(
-                term / (self.state.balance.get(name, 1.0) or math.inf)
-                for name, term in zip(names, evaluation.terms[-len(names) :], strict=True)
-            )
-            if names
-            else 0.0
-        )
-        return float((evaluation.residuals**2).mean(1).sum() + conditions)
+        balance = [self.state.balance.get(n, 1.0) or math.inf for n in self.objective.names]
+        terms = evaluation.terms / evaluation.terms.new_tensor(balance)
+        conditions = terms[len(self.objective.equations.names) :]
+        return float((evaluation.residuals**2).mean(1).sum() + conditions.sum())
 
     def view(self) -> View:
         """What analyzers see of the state as it is."""
