@@ -1,4 +1,4 @@
-"""Gauss-Legendre quadrature along a coordinate, or over a part of a shape's boundary."""
+"""Gauss-Legendre quadrature: along coordinates, over a shape's inside or a part of its boundary."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from attrs import evolve
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
-from pinn.core.domain import Box, Face, Points, Shape
+from pinn.core.domain import Box, Face, Points, Product, Shape
 from pinn.core.errors import PinnError, one_of
+from pinn.engine.derivatives.cuts import kept_intervals
+from pinn.engine.derivatives.inner_quadrature import gauss, inner_quadrature
 from pinn.engine.derivatives.quantities import Rule
 
-SCANNED, HALVINGS = 4097, 50
-"""Places of a curve that are looked at for where it is cut, and halvings of what holds a cut."""
 MIDPOINTS = 128
 """In each direction, of a surface that is cut."""
 
 
 def quadrature(
-    domain: Shape, over: str, nodes: int, points: Tensor, low: Any = None, high: Any = None
+    domain: Shape,
+    over: str | Sequence[str],
+    nodes: int,
+    points: Tensor,
+    low: Any = None,
+    high: Any = None,
 ) -> Rule:
     """The rule at each of the points (n, dimension).
 
     Raises:
-        PinnError: `over` is no coordinate of a box and no part of a boundary.
+        PinnError: `over` is no coordinate of a box and no part of a boundary; several coordinates with
+            ends of their own, or some of those that a shape bounds together.
     """
+    if not isinstance(over, str):
+        return _inside(domain, tuple(over), nodes, points, low, high)
     if over in domain.names:
         return _along(domain, over, nodes, points, low, high)
     if isinstance(domain, Box):
@@ -36,18 +45,48 @@ def quadrature(
             f"q.integral: over={over!r} is no coordinate; there are {one_of(domain.names)}. Over a face "
             'it is that of a coordinate, as in q.at(x=1).integral("u_x", over="y")'
         )
-    names, table, weights = _around(domain, over, nodes)
-    columns = [domain.names.index(name) for name in names]
-    count, size = len(points), len(weights)
-    placed = points[:, None, :].expand(-1, size, -1).clone()
-    placed[:, :, columns] = points.new_tensor(table[0])
-    normals = points.new_zeros(size, points.shape[1])
-    normals[:, columns] = points.new_tensor(table[1])
+    names, (places, across), weights = _around(domain, over, nodes)
+    rule = _everywhere(domain, names, places, weights, points)
+    normals = points.new_zeros(len(weights), points.shape[1])
+    normals[:, [domain.names.index(name) for name in names]] = points.new_tensor(across)
+    return evolve(rule, normals=normals.repeat(len(points), 1))
+
+
+def _everywhere(
+    domain: Shape, names: Sequence[str], places: Points, weights: Points, points: Tensor
+) -> Rule:
+    """The same values of some coordinates at each of the points, whose others stay as they are."""
+    placed = points[:, None, :].expand(-1, len(weights), -1).clone()
+    placed[:, :, [domain.names.index(name) for name in names]] = points.new_tensor(places)
     return Rule(
-        placed.reshape(-1, points.shape[1]),
-        points.new_tensor(weights).expand(count, -1),
-        normals.repeat(count, 1),
+        placed.reshape(-1, points.shape[1]), points.new_tensor(weights).expand(len(points), -1)
     )
+
+
+def _inside(
+    domain: Shape, over: tuple[str, ...], nodes: int, points: Tensor, low: Any, high: Any
+) -> Rule:
+    if low is not None or high is not None:
+        raise PinnError("q.integral: low and high go with a single coordinate")
+    if not over or len({*over}) < len(over) or not {*over} <= {*domain.names}:
+        raise PinnError(
+            f"q.integral: over={over} should be coordinates; there are {one_of(domain.names)}"
+        )
+    shape = domain.shape if isinstance(domain, Product) else domain
+    together = () if isinstance(domain, Box) else shape.names
+    if {*over} & {*together} and not {*together} <= {*over}:
+        raise PinnError(
+            f"q.integral: over={over} has some of {', '.join(together)}, which bound the shape together"
+        )
+    names = [name for name in over if name not in together]
+    rules = [gauss(*domain.intervals[name], nodes) for name in names]
+    if {*over} & {*together}:
+        names += together
+        rules.append(inner_quadrature(shape, nodes))
+    chosen = np.indices([len(weights) for _, weights in rules]).reshape(len(rules), -1)
+    places = np.column_stack([p[i] for (p, _), i in zip(rules, chosen, strict=True)])
+    weights = np.prod([w[i] for (_, w), i in zip(rules, chosen, strict=True)], axis=0)
+    return _everywhere(domain, names, places, weights, points)
 
 
 def _along(domain: Shape, over: str, nodes: int, points: Tensor, low: Any, high: Any) -> Rule:
@@ -104,12 +143,10 @@ def _of_piece(piece: Face, nodes: int) -> Iterator[tuple[Points, Points, Points]
         yield _kept(piece, np.empty((1, 0)), np.ones(1))
     elif dimension == 1:
         for begin, end in _uncut(piece):
-            places, weights = leggauss(nodes)
-            along = begin + (end - begin) * (places + 1) / 2
-            yield _kept(piece, along[:, None], (end - begin) / 2 * weights * piece.measure)
+            along, weights = gauss(begin, end, nodes)
+            yield _kept(piece, along[:, None], weights * piece.measure)
     else:
-        places, weights = leggauss(nodes)
-        places, weights = (places + 1) / 2, weights / 2
+        places, weights = gauss(0, 1, nodes)
         if not piece.whole:
             places = (np.arange(MIDPOINTS) + 0.5) / MIDPOINTS
             weights = np.full(MIDPOINTS, 1 / MIDPOINTS)
@@ -123,24 +160,7 @@ def _kept(piece: Face, parameters: Points, weights: Points) -> tuple[Points, Poi
 
 
 def _uncut(piece: Face) -> list[tuple[float, float]]:
-    """The intervals of the parameter that belong to the boundary; their ends found by bisection."""
-
-    def belongs(parameters: Points) -> Any:
-        return piece.place(parameters[:, None])[2]
-
+    """The intervals of the parameter that belong to the boundary."""
     if piece.whole:
         return [(0.0, 1.0)]
-    scanned = np.linspace(0, 1, SCANNED)
-    middles = (scanned[1:] + scanned[:-1]) / 2  # corners, where two sides are one, are no middles
-    kept = belongs(middles)
-    changes = np.flatnonzero(kept[1:] != kept[:-1])
-    low, high, first = middles[changes], middles[changes + 1], kept[changes]
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        same = belongs(middle) == first
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    cuts = np.concatenate([[0.0], (low + high) / 2, [1.0]])
-    inside = np.concatenate([kept[:1], kept[changes + 1]])
-    return [
-        (float(a), float(b)) for a, b, here in zip(cuts[:-1], cuts[1:], inside, strict=True) if here
-    ]
+    return kept_intervals(lambda parameters: piece.place(parameters[:, None])[2])

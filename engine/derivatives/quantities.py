@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -218,7 +218,7 @@ class Quantities:
     def integral(
         self,
         what: str | Callable[[Quantities], Any],
-        over: str,
+        over: str | Sequence[str],
         low: Any = None,
         high: Any = None,
         nodes: int = 32,
@@ -227,12 +227,13 @@ class Quantities:
 
         The points of the quadrature belong to the integral, and have nothing to do with collocation
         points: `q.integral("u", over="x")`, `q.integral(lambda q: q.u * q.x, over="x", high=q.x)`,
-        `q.integral(lambda q: q.d_n("T"), over="hole")`.
+        `q.integral(lambda q: q.d_n("T"), over="hole")`, `q.integral("p", over=("x", "y"))`.
 
         Args:
             what: a field or derivative by its name, or a function of the quantities at the nodes.
-            over: a coordinate, from `low` to `high`, by default the ends of the domain; or a part of
-                a shape's boundary, by length or area, at the point's own other coordinates.
+            over: a coordinate, from `low` to `high`, by default the ends of the domain; a part of
+                a shape's boundary, by length or area; or several coordinates, the inside of the domain.
+                The other coordinates are the point's own.
             nodes: of each interval, or piece of the boundary, in each direction.
         """
         places = self._elsewhere()
