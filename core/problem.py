@@ -282,8 +282,9 @@ class Problem(ABC):
     """What they are functions of."""
     complex_fields: ClassVar[tuple[str, ...]] = ()
     """Fields of complex values: `q.psi`, of the parts `q.psi_re` and `q.psi_im`."""
-    scales: ClassVar[Mapping[str, float | tuple[float, float]]] = {}
-    """Sizes of fields that are far from 1, or (middle, size): middle + size × the network's output."""
+    scales: ClassVar[Mapping[str, float | tuple[float, float]] | str] = {}
+    """Sizes of fields that are far from 1, or (middle, size): middle + size × the network's output;
+    "measured": those of the values that conditions and data give."""
     residual_scales: ClassVar[Mapping[str, float]] = {}
     """Typical sizes of the terms of equations and conditions, by which their residuals are divided."""
     grid: ClassVar[Mapping[str, int]] = {}

@@ -12,6 +12,7 @@ from pinn.core.domain import Box
 from pinn.core.errors import PartError, Whence, nearest, one_of
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.quantities import parts_of
+from pinn.engine.derivatives.scales import scales_of
 from pinn.engine.derivatives.series import Series
 
 
@@ -35,19 +36,15 @@ def coordinates_of(problem: Problem, field: str) -> tuple[str, ...]:
 def scaled(problem: Problem, outputs: Any) -> dict[str, Any]:
     """The fields from a network's outputs (n, components), each in its scale."""
     found: dict[str, Any] = {}
+    scales = scales_of(problem)
     for field in problem.fields:
-        middle, size = middle_and_size(problem.scales.get(field, 1.0))
+        middle, size = scales.get(field, (0.0, 1.0))
         middles = complex(middle).real, complex(middle).imag
         for part, shift in zip(_components(problem, field), middles, strict=False):
             column = outputs[:, len(found)]
             column = column if size == 1 else size * column
             found[part] = column + shift if shift else column
     return found
-
-
-def middle_and_size(scale: Any) -> tuple[Any, Any]:
-    """Of a scale that is a size around 0, or (middle, size)."""
-    return scale if isinstance(scale, tuple) and len(scale) == 2 else (0.0, scale)
 
 
 def build_network(

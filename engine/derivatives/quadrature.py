@@ -30,7 +30,7 @@ def quadrature(
     low: Any = None,
     high: Any = None,
 ) -> Rule:
-    """The rule at each of the points (n, dimension).
+    """The rule at each of the points (n, dimension), or one for all where it fixes every coordinate.
 
     Raises:
         PinnError: `over` is no coordinate of a box and no part of a boundary; several coordinates with
@@ -49,13 +49,15 @@ def quadrature(
     rule = _everywhere(domain, names, places, weights, points)
     normals = points.new_zeros(len(weights), points.shape[1])
     normals[:, [domain.names.index(name) for name in names]] = points.new_tensor(across)
-    return evolve(rule, normals=normals.repeat(len(points), 1))
+    return evolve(rule, normals=normals.repeat(len(rule.weights), 1))
 
 
 def _everywhere(
     domain: Shape, names: Sequence[str], places: Points, weights: Points, points: Tensor
 ) -> Rule:
     """The same values of some coordinates at each of the points, whose others stay as they are."""
+    if len(names) == len(domain.names):
+        points = points[:1]  # one rule for all
     placed = points[:, None, :].expand(-1, len(weights), -1).clone()
     placed[:, :, [domain.names.index(name) for name in names]] = points.new_tensor(places)
     return Rule(

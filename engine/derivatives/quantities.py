@@ -28,7 +28,7 @@ Elsewhere = Callable[[Tensor, Tensor | None], "Quantities"]
 
 @frozen
 class Rule:
-    """A quadrature rule at each of n points.
+    """A quadrature rule at each of n points, or one for all of them: then n is 1.
 
     Attributes:
         points: of all nodes, (n * nodes, dimension), the nodes of each point after each other.
@@ -242,7 +242,7 @@ class Quantities:
         found = _plain(function(places.elsewhere(rule.points, rule.normals)))
         if not isinstance(found, Tensor) or found.shape != (len(rule.points),):
             raise PinnError("what is integrated must be one number at each point, a tensor (n,)")
-        return (found.reshape(rule.weights.shape) * rule.weights).sum(1)
+        return (found.reshape(rule.weights.shape) * rule.weights).sum(1).expand(len(places.points))
 
     def _elsewhere(self) -> Places:
         if self._places is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from pinn.engine.derivatives.expressions import (
     expanded,
     expansion,
 )
-from pinn.engine.derivatives.fields import Columns, components, middle_and_size, scaled
+from pinn.engine.derivatives.fields import Columns, components, scaled
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, jets
 from pinn.engine.derivatives.quadrature import quadrature
 from pinn.engine.derivatives.quantities import (
@@ -33,6 +32,7 @@ from pinn.engine.derivatives.quantities import (
     named_tensors,
     parts_of,
 )
+from pinn.engine.derivatives.scales import check_scales
 from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values, unknowns_of
 
@@ -280,25 +280,15 @@ def _check_names(problem: Problem) -> None:
             f": complex_fields = {problem.complex_fields!r} is no "
             f"tuple: write ({problem.complex_fields!r},)",
         )
-    for what in ("complex_fields", "scales"):
-        for name in getattr(problem, what):
-            if name not in problem.fields:
-                raise PartError(
-                    problem.name,
-                    Whence(problem),
-                    f": {what} has {name!r}, which is no field"
-                    f"{nearest(str(name), problem.fields)}; there are {one_of(problem.fields)}",
-                )
-    for what in ("scales", "residual_scales"):
-        for name, scale in getattr(problem, what).items():
-            middle, size = middle_and_size(scale) if what == "scales" else (0.0, scale)
-            if not (_is_finite(middle) and _is_finite(size) and not size <= 0):
-                raise PartError(
-                    problem.name,
-                    Whence(problem),
-                    f": {what} has {name!r}: {scale!r}; expected a finite number above 0"
-                    f"{', or (middle, size)' if what == 'scales' else ''}",
-                )
+    for name in problem.complex_fields:
+        if name not in problem.fields:
+            raise PartError(
+                problem.name,
+                Whence(problem),
+                f": complex_fields has {name!r}, which is no field"
+                f"{nearest(str(name), problem.fields)}; there are {one_of(problem.fields)}",
+            )
+    check_scales(problem)
     fields = dict.fromkeys([*problem.fields, *components(problem)])
     names = [*problem.domain.names, *fields, *unknowns_of(problem)]
     for name in names:
@@ -309,10 +299,6 @@ def _check_names(problem: Problem) -> None:
                 f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
                 'with "_", and not be what q has besides: d, d_n, at, integral, normal',
             )
-
-
-def _is_finite(number: Any) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number)
 
 
 def places_of(

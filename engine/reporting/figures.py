@@ -105,6 +105,12 @@ class Solution:
     reference: Array | None
 
     @property
+    def is_number(self) -> bool:
+        """Whether the network's values are alike everywhere, and so are the reference's."""
+        values = [self.network] if self.reference is None else [self.network, self.reference]
+        return all(np.nanmin(each) == np.nanmax(each) for each in values)
+
+    @property
     def scattered(self) -> bool:
         return self.network.ndim < len(self.coordinates)
 
@@ -134,14 +140,15 @@ class Solution:
 
 
 def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solution]:
-    """The observables in `predictions.npz`."""
+    """The observables in `predictions.npz`, but for numbers, which are the same everywhere."""
     along = {name: arrays[name] for name in coordinates}
     made = {f"{name}_{kind}" for name in arrays for kind in ("reference", "error")}
-    return [
+    found = [
         Solution(name, along, values, arrays.get(f"{name}_reference"))
         for name, values in arrays.items()
         if name not in along and name not in made
     ]
+    return [solution for solution in found if not solution.is_number]
 
 
 def solution_drawings(found: list[Solution]) -> Iterator[Drawing]:

@@ -19,6 +19,7 @@ from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.derivatives.fields import build_network
 from pinn.engine.derivatives.mixing import check_points_stay_apart
+from pinn.engine.derivatives.scales import MEASURED, scales_of
 from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
@@ -53,7 +54,7 @@ def _built(
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
-    evaluator.notes += _inner_conditions(config.problem)
+    evaluator.notes += [*_inner_conditions(config.problem), *_measured_sizes(config.problem)]
     _try(config.network, module, objective, evaluator)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
@@ -130,6 +131,14 @@ def _inner_conditions(problem: Problem) -> Iterator[str]:
                     f"condition {condition.name!r} is inside of the domain, at {name} = {value:g}; its "
                     f"ends are {low:g} and {high:g}"
                 )
+
+
+def _measured_sizes(problem: Problem) -> Iterator[str]:
+    if problem.scales == MEASURED:
+        found = [f"{n} {mid:g} ± {size:g}" for n, (mid, size) in scales_of(problem).items()]
+        rest = [name for name in problem.fields if name not in scales_of(problem)]
+        unknown = f"; no condition says how large {', '.join(rest)} is" if rest else ""
+        yield f"sizes of fields, as conditions and data have them: {', '.join(found) or 'none'}{unknown}"
 
 
 def _two_points(domain: Shape) -> Points:

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from pinn.core.errors import PartError, PinnError, Whence, one_of
 from pinn.core.problem import Problem
 from pinn.core.reference import CLOSE, Reference
+from pinn.engine.derivatives.known_values import values_of_conditions
 from pinn.engine.derivatives.quantities import Quantities, named_tensors
 from pinn.engine.derivatives.residuals import residuals
 from pinn.engine.derivatives.unknowns import true_values, unknown_values
 
 GRID = {1: 1001, 2: 201, 3: 41, 4: 17}
 BATCH = 16384
+BROKEN = 0.1
+"""Of a field's size: how far a reference may be from what a condition says, rounded corners included."""
 
 
 def grid_coordinates(problem: Problem) -> dict[str, NDArray[np.float64]]:
@@ -118,6 +121,22 @@ def _unused(names: Sequence[str]) -> Iterator[str]:
         yield f"the reference has {one_of(names)}, which no observable is called: not compared"
 
 
+def _broken_conditions(problem: Problem, reference: Reference) -> Iterator[str]:
+    """That conditions give a field other values than the reference on a grid, by a tenth of its size."""
+    for known in () if reference.scattered else values_of_conditions(problem):
+        field = reference.fields.get(known.field)
+        if field is None:
+            continue
+        off = reference.at(known.places)[known.field] - known.values
+        off, size = off[np.isfinite(off)], float(np.nanmax(np.abs(field)))
+        rms = float(np.sqrt(np.mean(off**2))) if len(off) else 0.0
+        if rms > BROKEN * max(size, float(np.abs(known.values).max())):
+            yield (
+                f"the reference breaks condition {known.condition!r}: there its {known.field} is off by "
+                f"{rms:.2g} (rms). Are its axes in order, its units and options those of the problem?"
+            )
+
+
 class Evaluator:
     """Predictions of a problem's observables; the reference is made when first needed.
 
@@ -171,7 +190,11 @@ class Evaluator:
         for name in observed:
             if not np.isfinite(reference.fields[name]).any():
                 raise unfit(f" has no value of {name} that is a number: all are NaN")
-        self.notes += [*self._parts(reference), *_unused(others)]
+        self.notes += [
+            *self._parts(reference),
+            *_unused(others),
+            *_broken_conditions(self.problem, reference),
+        ]
 
     def _parts(self, reference: Reference) -> Iterator[str]:
         """That the reference is of a part of the domain, if it is."""

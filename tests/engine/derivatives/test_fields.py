@@ -208,7 +208,31 @@ class Reactor(Balance):
         return {"C": 1 - y["C"] - reaction, "T": 350 - y["T"] + 5e4 / 239 * reaction + cooling}
 
 
-@pytest.mark.parametrize(("cls", "allowed"), [(LotkaVolterra, 2e-2), (Reactor, 2e-2)])
+@frozen
+class MeasuredLotkaVolterra(LotkaVolterra):
+    """In the sizes of what its conditions say."""
+
+    name = "measured-lotka-volterra"
+    scales: ClassVar[str] = "measured"
+
+
+@frozen
+class MeasuredReactor(Reactor):
+    """Likewise."""
+
+    name = "measured-reactor"
+    scales: ClassVar[str] = "measured"
+
+
+@pytest.mark.parametrize(
+    ("cls", "allowed"),
+    [
+        (LotkaVolterra, 2e-2),
+        (Reactor, 2e-2),
+        (MeasuredLotkaVolterra, 2e-2),
+        (MeasuredReactor, 2e-2),
+    ],
+)
 def test_systems_of_unlike_units_train_as_they_stand_in_a_textbook(
     make_config: MakeConfig,
     offer: Offer,

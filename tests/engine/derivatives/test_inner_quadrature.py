@@ -92,6 +92,32 @@ def test_the_other_coordinates_are_the_points(over: Any, domain: Shape, expected
     assert exact_residuals(law(over, domain), points).item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("over", [("x", "y"), "hole"])
+def test_what_is_the_same_everywhere_is_found_once(over: Any) -> None:
+    """Of ∫ u over all coordinates the network sees the nodes, however many points ask."""
+    seen: list[int] = []
+
+    @frozen
+    class Whole(Problem):
+        """u is its integral."""
+
+        name = "whole"
+        fields = ("u",)
+        domain = SQUARE - DISK
+
+        def equations(self, q: Any) -> Mapping[str, Tensor]:
+            return {"u": q.u - q.integral(lambda p: seen.append(len(p.x)) or p.u, over=over)}
+
+    asked = residuals(Whole(), Whole().equations, "the equations", dtype=torch.float64)
+    seen.clear()
+    points = torch.rand(500, 2, dtype=torch.float64)
+    found = asked(lambda p: p[:, :1] ** 2, points)[0]
+    assert {*seen} == {max(seen)}
+    whole = asked(lambda p: p[:, :1] ** 2, points[:1])[0]
+    assert torch.allclose(found - points[:, 0] ** 2, whole - points[:1, 0] ** 2)
+    assert len({*seen}) == 1
+
+
 @pytest.mark.parametrize(
     ("over", "ends", "message"),
     [

@@ -364,10 +364,11 @@ def test_a_solution_without_contrast_is_drawn(value: float) -> None:
     drawing_of(Solution("u", {"x": X, "y": X}, flat, flat))
 
 
-def test_the_saved_arrays_give_every_observable() -> None:
-    u = np.ones((5, 5))
+def test_the_saved_arrays_give_every_observable_but_numbers() -> None:
+    u = np.arange(25.0).reshape(5, 5)
     arrays = {"x": X, "t": X, "u": u, "u_reference": u, "u_error": 0 * u, "speed": u, "my_error": u}
-    found = solutions(["x", "t"], arrays)
+    number = {"drag": 5 + 0 * u, "drag_reference": 6 + 0 * u, "drag_error": -1 + 0 * u}
+    found = solutions(["x", "t"], arrays | number)
     assert [s.name for s in found] == ["u", "speed", "my_error"]
     assert [s.reference is None for s in found] == [False, True, True]
     assert [d.name for d in solution_drawings(found)] == [

@@ -13,7 +13,7 @@ from attrs import frozen
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
-from pinn.core import Box, PinnError, Problem, Reference, offered
+from pinn.core import Box, Condition, PinnError, Problem, Reference, offered
 from pinn.engine import check, parse_config, reference_solution, train
 from pinn.engine.cli import commands
 from pinn.engine.training.evaluation import Evaluator
@@ -307,6 +307,33 @@ def test_what_a_reference_leaves_out_is_said(make: Any, told: list[str], tmp_pat
     assert [line for line in shown.output.splitlines() if line.startswith("note: ")] == [
         f"note: {text}" for text in evaluator.notes
     ]
+
+
+SQUARE = {"x": line(0, 1, 21), "t": line(0, 2, 21)}
+
+
+@pytest.mark.parametrize(
+    ("of", "broken"),
+    [(lambda u: u, []), (lambda u: u.T, ["start", "left"]), (lambda u: 2 * u, ["left"])],
+    ids=["as it is", "transposed", "in other units"],
+)
+def test_a_reference_that_breaks_the_conditions_is_told(of: Any, broken: list[str]) -> None:
+    """A square array that is transposed fits its axes as well."""
+
+    def conditions(_: Any) -> list[Condition]:
+        return [
+            Condition("start", "t=0", lambda q: q.u - field(q.x, q.t)),
+            Condition("left", "x=0", lambda q: 3 * (field(q.x, q.t) - q.u)),
+            Condition("slope", "x=1", lambda q: q.u_x - 1000),
+        ]
+
+    u = of(field(*np.meshgrid(*SQUARE.values(), indexing="ij")))
+    problem = with_reference(lambda: Reference(SQUARE, {"u": u}), conditions=conditions)
+    evaluator = Evaluator(problem(), torch.float64, torch.device("cpu"))
+    evaluator.check_reference()
+    assert len(evaluator.notes) == len(broken)
+    for note, name in zip(evaluator.notes, broken, strict=True):
+        assert f"the reference breaks condition {name!r}: there its u is off by" in note
 
 
 class Triangle(Box):
