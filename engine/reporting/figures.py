@@ -139,6 +139,10 @@ class Solution:
         return [middle.at(**{varied: place}) for place in chosen], where
 
 
+WIDE, LONG = 3, 10
+"""Width by height from which panels stand over each other, and from which they are not to scale."""
+
+
 def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solution]:
     """The observables in `predictions.npz`, but for numbers, which are the same everywhere."""
     along = {name: arrays[name] for name in coordinates}
@@ -173,9 +177,13 @@ def solution_drawings(found: list[Solution]) -> Iterator[Drawing]:
                 draw, height, alone = partial(_planes, planes=several), 3.2, 1.5
                 place = ", ".join(filter(None, [place, middle]))
         elif len(solution.coordinates) == 2:
-            draw, height, alone = (
-                (_stack, 4.4, 1.9) if "t" in solution.coordinates else (_square, 3.9, 2.8)
-            )
+            ratio = _width_to_height(solution)
+            if "t" in solution.coordinates or ratio >= LONG:
+                draw, height, alone = _stack, 4.4, 1.9
+            elif ratio > WIDE:
+                draw, height, alone = _stack, 1.2 + 9 / ratio, 0.7 + 3 / ratio
+            else:
+                draw, height, alone = _square, 3.9, 2.8
         yield Drawing(
             name=f"solution-{solution.name}" if i else "solution",
             title=f"Solution {solution.name}" + (f" at {place}" if place else ""),
@@ -204,11 +212,13 @@ def _lines(solution: Solution, figure: Figure) -> None:
 
 
 def _stack(solution: Solution, figure: Figure) -> None:
-    """Time from left to right, and a coordinate: wide panels over each other."""
+    """Time from left to right, or the longer of two coordinates: wide panels over each other."""
     rows = 1 if solution.error is None else 3
     axes = figure.subplots(rows, squeeze=False, sharex=True, sharey=True)[:, 0]
+    for axis in axes:
+        axis.set_aspect(_aspect(solution))
     _fill(solution, list(axes), bars=(10, 24))
-    axes[-1].set_xlabel("t")
+    axes[-1].set_xlabel("t" if "t" in solution.coordinates else next(iter(solution.coordinates)))
 
 
 def _square(solution: Solution, figure: Figure) -> None:
@@ -226,9 +236,14 @@ def _square(solution: Solution, figure: Figure) -> None:
 
 
 def _aspect(solution: Solution) -> Literal["equal", "auto"]:
-    """As in space, unless one of two coordinates is far longer than the other."""
+    """As in space, unless one of two coordinates is time, or far longer than the other."""
+    in_space = "t" not in solution.coordinates
+    return "equal" if in_space and 1 / WIDE < _width_to_height(solution) < LONG else "auto"
+
+
+def _width_to_height(solution: Solution) -> float:
     across, up = (np.ptp(along) for along in solution.coordinates.values())
-    return "equal" if up and 1 / 3 < across / up < 3 else "auto"
+    return float(across / up) if up else math.inf
 
 
 def _planes(solution: Solution, figure: Figure, planes: list[tuple[Solution, str]]) -> None:

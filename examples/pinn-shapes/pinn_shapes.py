@@ -77,7 +77,7 @@ class CylinderFlow(Problem):
             found: torch.Tensor = q.integral(lambda p: self.traction(p)[component], over="cylinder")
             return 2 * found
 
-        return {"u": q.psi_y, "v": -q.psi_x, "p": q.p, "drag": force(0), "lift": force(1)}
+        return {"drag": force(0), "lift": force(1), "u": q.psi_y, "v": -q.psi_x, "p": q.p}
 
     def traction(self, q: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Of the fluid on the cylinder, into which the normal points: p n − ν (∇u + ∇uᵀ) n."""
