@@ -18,6 +18,7 @@ from pinn.core.randomness import torch_generator
 from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.derivatives.fields import build_network
+from pinn.engine.derivatives.jumps import jumps
 from pinn.engine.derivatives.mixing import check_points_stay_apart
 from pinn.engine.derivatives.scales import MEASURED, scales_of
 from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
@@ -54,7 +55,8 @@ def _built(
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
-    evaluator.notes += [*_inner_conditions(config.problem), *_measured_sizes(config.problem)]
+    told = (_inner_conditions, _measured_sizes, _jumps)
+    evaluator.notes += [note for of in told for note in of(config.problem)]
     _try(config.network, module, objective, evaluator)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
@@ -139,6 +141,16 @@ def _measured_sizes(problem: Problem) -> Iterator[str]:
         rest = [name for name in problem.fields if name not in scales_of(problem)]
         unknown = f"; no condition says how large {', '.join(rest)} is" if rest else ""
         yield f"sizes of fields, as conditions and data have them: {', '.join(found) or 'none'}{unknown}"
+
+
+def _jumps(problem: Problem) -> Iterator[str]:
+    for jump in jumps(problem):
+        place = zip(problem.domain.names, jump.place, strict=True)
+        where = ", ".join(f"{name} = {value:.3g}" for name, value in place)
+        yield (
+            f"equation {jump.equation!r} multiplies a slope with what jumps, as at {where}: no point is "
+            "on the jump, and nothing says what holds across it; let the flux be a field of its own"
+        )
 
 
 def _two_points(domain: Shape) -> Points:
