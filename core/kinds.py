@@ -60,6 +60,9 @@ class StageOptions:
     redraw: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
     chunk: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
     factors: dict[str, float] | None = option(None, "instead of [weighting.factors], in this stage")
+    problem: dict[str, Any] | None = option(
+        None, "options of the problem that are others in this stage: {reynolds = 100}"
+    )
 
 
 @frozen

@@ -103,6 +103,7 @@ class Stage:
     Attributes:
         points: the options of [points], but for what the stage sets itself.
         factors: of equations and conditions in this stage.
+        problem: that of the run, but for the options that the stage sets itself.
     """
 
     optimizer: Optimizer
@@ -110,6 +111,7 @@ class Stage:
     until: Until | None
     points: PointsOptions
     factors: Mapping[str, float]
+    problem: Problem
 
     @property
     def steps(self) -> int:

@@ -188,6 +188,10 @@ class _Reader:
         own = self.condition_samplers(points)
         weighting, weights = self.part("weighting")
         stages = self.parts("optimizer")
+        problems = [
+            self.stage_problem(f"[[optimizers]] {place} problem", options, problem)
+            for place, (_, options) in enumerate(stages, 1)
+        ]
         observers = self.observers()
         untils: list[Until | None] = []
         if observers is not None:
@@ -203,6 +207,9 @@ class _Reader:
                 conditions = self.conditions(problem)
             if conditions is not None:
                 self.check_counts(points, conditions)
+                for place, other in enumerate(problems, 1):
+                    if other is not problem:
+                        self.same_conditions(f"[[optimizers]] {place} problem", other, conditions)
                 self.check_factors("[weighting.factors]", weights.factors)
                 for place, (_, options) in enumerate(stages, 1):
                     self.check_factors(f"[[optimizers]] {place} factors", options.factors or {})
@@ -215,8 +222,8 @@ class _Reader:
             weighting=weighting,
             factors=weights.factors,
             stages=tuple(
-                _stage(*stage, until, points, weights)
-                for stage, until in zip(stages, untils, strict=True)
+                _stage(*stage, until, points, weights, of_stage)
+                for stage, until, of_stage in zip(stages, untils, problems, strict=True)
             ),
             observers=tuple(observers or ()),
             start=start,
@@ -360,6 +367,29 @@ class _Reader:
             self.faults.append(f"{where}: {error}{add}")
             return None
 
+    def stage_problem(
+        self, where: str, options: StageOptions | None, problem: Problem | None
+    ) -> Any:
+        """The problem with the options that a stage sets itself."""
+        if problem is None or options is None or not options.problem:
+            return problem
+        kind = KINDS["problem"]
+        if kind.key in options.problem:
+            self.faults.append(
+                f"{where} {kind.key}: a stage may set other options of the same problem"
+            )
+            return None
+        table = {**self.section(kind.section), **options.problem}
+        found, _ = self.built(where, table, kind)
+        if found is not None and (
+            found.fields != problem.fields or found.domain.intervals != problem.domain.intervals
+        ):
+            self.faults.append(
+                f"{where}: would change the fields or the domain, to which the network is built"
+            )
+            return None
+        return found
+
     def conditions(self, problem: Problem) -> dict[str, Condition] | None:
         """The conditions that need points, by name; None where one of the problem's is wrong."""
         where = f"[problem] {problem.name}"
@@ -388,6 +418,15 @@ class _Reader:
             self.faults.append(f"{where}: its conditions fail: {explained(error, problem)}")
             return None
         return found
+
+    def same_conditions(
+        self, where: str, problem: Problem, expected: Mapping[str, Condition]
+    ) -> None:
+        found = self.conditions(problem)
+        if found is not None and found.keys() != expected.keys():
+            self.faults.append(
+                f"{where}: with it the conditions are {one_of(found)}, and otherwise {one_of(expected)}"
+            )
 
     def check_counts(self, points: PointsOptions, conditions: Mapping[str, Condition]) -> None:
         """Every condition has points, in number or by name."""
@@ -425,11 +464,12 @@ def _stage(
     until: Until | None,
     points: PointsOptions,
     weights: WeightingOptions,
+    problem: Problem,
 ) -> Stage:
     own = {name: getattr(options, name) for name in ("interior", "redraw", "chunk")}
     given = {name: value for name, value in own.items() if value is not None}
     factors = weights.factors if options.factors is None else options.factors
-    return Stage(optimizer, options, until, evolve(points, **given), factors)
+    return Stage(optimizer, options, until, evolve(points, **given), factors, problem)
 
 
 def _only(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

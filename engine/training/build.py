@@ -49,7 +49,7 @@ def _built(
     module.to(device=device, dtype=dtype)
     first = config.stages[0]
     objective = Objective(
-        config.problem, module, config.weighting, first.factors, first.points.chunk
+        first.problem, module, config.weighting, first.factors, first.points.chunk
     )
     _check_factors("[weighting.factors]", config.factors, objective.names)
     for place, stage in enumerate(config.stages, 1):
@@ -58,6 +58,10 @@ def _built(
     told = (_inner_conditions, _measured_sizes, _jumps)
     evaluator.notes += [note for of in told for note in of(config.problem)]
     _try(config.network, module, objective, evaluator)
+    for stage in config.stages:
+        other = objective.changed(stage.problem, first.factors, first.points.chunk)
+        if other is not objective:
+            _try(config.network, module, other, evaluator)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 

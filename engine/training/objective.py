@@ -138,12 +138,23 @@ class Objective:
         like = self.parameters[0].detach()
         self.factors = like.new_tensor([factors.get(name, 1.0) for name in self.names])
 
-    def changed(self, factors: Mapping[str, float], chunk: int) -> Objective:
-        """The loss with these factors and this chunk, compiled if this one is."""
-        if chunk == self.chunk:
+    def changed(self, problem: Problem, factors: Mapping[str, float], chunk: int) -> Objective:
+        """The loss of this problem with these factors and this chunk, compiled if this one is.
+
+        Raises:
+            PartError: the problem has other equations or conditions than this one.
+        """
+        if chunk == self.chunk and problem == self.problem:
             self.use_factors(factors)
             return self
-        other = Objective(self.problem, self.module, self.weighting, factors, chunk)
+        other = Objective(problem, self.module, self.weighting, factors, chunk)
+        if other.names != self.names:
+            raise PartError(
+                problem.name,
+                Whence(problem),
+                f": a stage has the terms {one_of(other.names)}, and another {one_of(self.names)}: its "
+                "options must leave equations and conditions what they are called",
+            )
         if self._compiled_by:
             other.compiled(*self._compiled_by)
         return other

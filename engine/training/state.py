@@ -87,7 +87,7 @@ def initial_state(config: Config, module: torch.nn.Module, equations: int) -> St
     """The state before the first step; `equations` is their number."""
     like = next(module.parameters())
     of_stage = evolve(config.points, options=config.stages[0].points)
-    points = draw_points(config.problem, of_stage, config.run.seed, like)
+    points = draw_points(config.stages[0].problem, of_stage, config.run.seed, like)
     return State(
         module,
         build_optimizer(config.stages[0].optimizer, module),

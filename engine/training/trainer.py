@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
 from pinn.core.parts import Terms
@@ -23,7 +23,7 @@ from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.sampling import redraw_interior
+from pinn.engine.training.sampling import draw_points, redraw_interior
 from pinn.engine.training.state import State, initial_memories
 from pinn.engine.training.undisturbed import undisturbed
 
@@ -101,8 +101,7 @@ class Trainer:
     def advance(self) -> float:
         """Go on by one step, with a new stage or new points where they are due; returns its loss."""
         if self.stage_done:
-            self.state.next_stage(self.config.stages[self.state.stage + 1].optimizer)
-            self.use_loss_of_stage()
+            self.begin_stage()
         resized = self.stage.points.interior != len(self.state.points.interior)
         if resized or self._due(self.stage.points.redraw):
             self.redraw()
@@ -114,11 +113,24 @@ class Trainer:
         self.observe(evaluation)
         return float(evaluation.loss)
 
+    def begin_stage(self) -> None:
+        """The next one; with another problem, its conditions' points, and what is best, begin anew."""
+        before, state = self.stage.problem, self.state
+        state.next_stage(self.config.stages[state.stage + 1].optimizer)
+        if self.stage.problem != before:
+            points = evolve(self.config.points, options=self.stage.points)
+            like = state.points.interior
+            drawn = draw_points(self.stage.problem, points, self.config.run.seed, like)
+            state.points = evolve(state.points, conditions=drawn.conditions)
+            state.best_loss = math.inf
+        self.use_loss_of_stage()
+
     def use_loss_of_stage(self) -> None:
         balance, factors = self.state.balance, dict(self.stage.factors)
         for name, factor in balance.items():
             factors[name] = factor * factors.get(name, 1.0)
-        self.objective = self.objective.changed(factors, self.stage.points.chunk)
+        stage = self.stage
+        self.objective = self.objective.changed(stage.problem, factors, stage.points.chunk)
         self.closure.use(self.objective)
 
     def balance(self) -> None:
