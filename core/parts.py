@@ -215,7 +215,7 @@ class Analyzer(ABC):
     def start(self, points: Tensor) -> Tensor | None:
         """A memory of these interior points (n, dimension), for an analyzer that follows every step.
 
-        It is saved with the run, and starts again when the points are drawn anew.
+        It is saved with the run, and starts again with points that are drawn anew: (…, points).
         """
         return None
 

@@ -76,11 +76,23 @@ class State:
         self.stage_over = False
         self.optimizer = build_optimizer(optimizer, self.module)
 
-    def move_points(self, interior: Tensor, weighting: Weighting) -> None:
-        """Go on with other interior points; their weights start, since none belongs to a new point."""
+    def move_points(
+        self, interior: Tensor, weighting: Weighting, analyzers: Iterable[Analyzer]
+    ) -> None:
+        """Go on with other interior points.
+
+        What belongs to single points, weights and memories, starts again, but for points that stay.
+        """
+        old = self.points.interior
+        stay = (interior == old).all(1) if len(interior) == len(old) else None
         self.draws += 1
         self.points = evolve(self.points, interior=interior)
-        self.weights = initial_weights(weighting, len(self.weights), interior)
+        weights = initial_weights(weighting, len(self.weights), interior)
+        self.weights = _kept(weights, self.weights, stay)
+        begun = initial_memories(analyzers, interior)
+        kept = {name: _kept(new, self.memories[name], stay) for name, new in begun.items()}
+        self.memories.clear()
+        self.memories.update(kept)
 
 
 def initial_state(config: Config, module: torch.nn.Module, equations: int) -> State:
@@ -101,6 +113,13 @@ def initial_memories(analyzers: Iterable[Analyzer], points: Tensor) -> dict[str,
     """What analyzers remember of these points that follow every step, by name."""
     begun = {analyzer.name: analyzer.start(points) for analyzer in analyzers}
     return {name: memory for name, memory in begun.items() if memory is not None}
+
+
+def _kept(new: Tensor, old: Tensor, stay: Tensor | None) -> Tensor:
+    """What begins anew, (…, points), but for the points that stay."""
+    if stay is None or old.shape != new.shape or new.shape[-1:] != stay.shape:
+        return new
+    return torch.where(stay, old, new)
 
 
 def initial_weights(weighting: Weighting, equations: int, interior: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.sampling import draw_points, redraw_interior
-from pinn.engine.training.state import State, initial_memories
+from pinn.engine.training.state import State
 from pinn.engine.training.undisturbed import undisturbed
 
 SECONDS = 120.0
@@ -163,8 +163,7 @@ class Trainer:
         self.use_loss_of_stage()
 
     def redraw(self) -> None:
-        """Other interior points, as many as the stage has; what belongs to single points, weights and
-        memories, starts again."""
+        """Other interior points, as many as the stage has."""
         config, state = self.config, self.state
         interior = redraw_interior(
             config.points.sampler,
@@ -175,10 +174,7 @@ class Trainer:
             state.points.interior,
             self.objective.residuals_alone,
         )
-        state.move_points(interior, config.weighting)
-        begun = initial_memories((o.analyzer for o in config.observers), interior)
-        state.memories.clear()
-        state.memories.update(begun)
+        state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
         if self._redrawn_in != state.stage:
             every = self.stage.points.redraw
             often = f", and so every {every:,} steps" if every else ""

@@ -83,7 +83,11 @@ def test_a_killed_run_goes_on_with_the_problem_that_it_was_at(
     ("problem", "options", "message"),
     [
         (BURGERS, {"viscosty": 1}, r"\[\[optimizers\]\] 1 problem viscosty: unknown key"),
-        (BURGERS, {"viscosity": -1}, r"\[\[optimizers\]\] 1 problem viscosity: expected at least 0.001"),
+        (
+            BURGERS,
+            {"viscosity": -1},
+            r"\[\[optimizers\]\] 1 problem viscosity: expected at least 0.001",
+        ),
         (
             BURGERS,
             {"name": "helmholtz"},
