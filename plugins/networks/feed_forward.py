@@ -36,9 +36,11 @@ class FeedForward(Network):
     modes: int = option(1, "sines and cosines of each periodic coordinate", between(1, 1000))
     fourier_features: int = option(0, "random Fourier features of the input; 0: none", at_least(0))
     fourier_scale: float = option(1.0, "standard deviation of their frequencies", above(0))
+    fourier_trained: bool = option(False, "train their frequencies, scale and all")
+    factorised: bool = option(False, "train W = diag(eˢ) V by s and V: random weight factorisation")
 
     def embedding(self, inputs: Box, generator: Generator) -> Embedding:
-        """The first layer, without trainable parameters.
+        """The first layer, without trainable parameters but for frequencies that are to be trained.
 
         Raises:
             PinnError: `periodic` names a coordinate that the domain does not have.
@@ -59,10 +61,12 @@ class FeedForward(Network):
             self.fourier_features,
             self.fourier_scale,
             generator,
+            self.fourier_trained,
         )
 
     def linear(self, inputs: int, outputs: int, generator: Generator) -> nn.Linear:
         """W x + b with W and b drawn as `initialisation` and `bias` say."""
-        from pinn.plugins.networks.layers import linear_layer
+        from pinn.plugins.networks.layers import FactorisedLinear, linear_layer
 
-        return linear_layer(inputs, outputs, self.initialisation, self.bias, generator)
+        layer = linear_layer(inputs, outputs, self.initialisation, self.bias, generator)
+        return FactorisedLinear(layer, generator) if self.factorised else layer

@@ -54,6 +54,23 @@ def linear_layer(
     return layer
 
 
+class FactorisedLinear(nn.Linear):
+    """W x + b with W = diag(eˢ) V, which s and V train, s ~ N(0.5, 0.1²) at first, W as in `layer`.
+
+    Wang, Wang, Seidman & Perdikaris 2022, arXiv 2210.01274 (random weight factorisation).
+    """
+
+    def __init__(self, layer: nn.Linear, generator: Generator) -> None:
+        super().__init__(layer.in_features, layer.out_features, device="meta")
+        s = torch.empty(layer.out_features).normal_(0.5, 0.1, generator=generator)
+        self.s = nn.Parameter(s)
+        self.weight = nn.Parameter(layer.weight.detach() / s.exp()[:, None])
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.s.exp()[:, None] * self.weight, self.bias)
+
+
 class Embedding(nn.Module):
     """Coordinates (n, d) as the network sees them (n, `width`).
 
@@ -76,6 +93,7 @@ class Embedding(nn.Module):
         features: int,
         scale: float,
         generator: Generator,
+        trained: bool = False,
     ) -> None:
         super().__init__()
         self.periodic = [name in periodic for name in inputs.names]
@@ -88,9 +106,11 @@ class Embedding(nn.Module):
         self.register_buffer("frequencies", 2 * math.pi * modes_of_period / extent[:, None])
         width = sum(2 * modes if repeats else 1 for repeats in self.periodic)
         self.plain = not features and not any(self.periodic)
-        self.register_buffer("projection", None)
-        if features:
-            self.projection = scale * torch.randn(width, features, generator=generator)
+        projection = scale * torch.randn(width, features, generator=generator) if features else None
+        if trained and projection is not None:
+            self.projection = nn.Parameter(projection)
+        else:
+            self.register_buffer("projection", projection)
         self.width = 2 * features or width
 
     def forward(self, x: Tensor) -> Tensor:
