@@ -22,6 +22,7 @@ from pinn.engine.derivatives.expressions import (
 )
 from pinn.engine.derivatives.fields import Columns, components, middle_and_size, scaled
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, jets
+from pinn.engine.derivatives.operators import AT_EACH_POINT
 from pinn.engine.derivatives.quadrature import quadrature
 from pinn.engine.derivatives.quantities import (
     Differentiate,
@@ -257,6 +258,7 @@ def _check_contents(problem: Problem, named: Mapping[str, Tensor], trained: list
 
 
 HINTS = {
+    "Boolean value of Tensor": AT_EACH_POINT,
     "converted to Python scalar": "; quantities have a value at each point: write torch.sin, not "
     "math.sin",
     "numpy() on Tensor": "; NumPy's functions know no derivatives: write torch.sin, not np.sin",
