@@ -133,6 +133,14 @@ class Solution:
         return [middle.at(**{varied: place}) for place in chosen], where
 
 
+def coordinates_of(arrays: Mapping[str, Array]) -> list[str]:
+    """The coordinates in `predictions.npz`, which stand first, where no problem says them."""
+    names = [*arrays]
+    compared = [place for place, name in enumerate(names) if f"{name}_reference" in arrays]
+    count = max((values.ndim for values in arrays.values()), default=1)
+    return names[: count if count > 1 or not compared else compared[0]]
+
+
 def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solution]:
     """The observables in `predictions.npz`."""
     along = {name: arrays[name] for name in coordinates}
