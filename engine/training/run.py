@@ -489,7 +489,8 @@ class Run:
         """Write what was trained for other programs; the ending of `path` says how.
 
         - `.pt2`: a program of `torch.export`, which needs torch alone: coordinates (n, dimension) to
-          fields (n, fields), the ansatz included, for any n, in the precision of the run.
+          fields (n, fields), scales and ansatz included, for any n, in the precision of the run; a
+          complex field is two.
         - `.onnx`: the same function, for the runtimes of ONNX.
         - `.vtu`, `.vtk` and what else meshio writes: the observables at the points of a mesh.
 
