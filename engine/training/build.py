@@ -23,6 +23,7 @@ from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.sizes import notes_of_sizes
 from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
 
@@ -55,6 +56,7 @@ def _built(
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
     evaluator.notes += _inner_conditions(config.problem)
     _try(config.network, module, objective, evaluator)
+    evaluator.notes += notes_of_sizes(config.network, module, objective, first.factors)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 
