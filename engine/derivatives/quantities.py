@@ -12,9 +12,11 @@ from attrs import frozen
 from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.reference import Table
 from pinn.engine.derivatives.jets import Functional, MultiIndex
 from pinn.engine.derivatives.operators import Operators
 from pinn.engine.derivatives.series import Series
+from pinn.engine.derivatives.splines import spline
 
 Forms = Mapping[str, Functional]
 """A linear combination of derivatives: {field: {α: a_α}}; of complex fields a_α may be complex."""
@@ -242,6 +244,10 @@ class Quantities:
         if not isinstance(found, Tensor) or found.shape != (len(rule.points),):
             raise PinnError("what is integrated must be one number at each point, a tensor (n,)")
         return (found.reshape(rule.weights.shape) * rule.weights).sum(1)
+
+    def interpolated(self, table: Table) -> Any:
+        """A function that is known on a grid, at these points: `table(q)`."""
+        return spline(table, [getattr(self, name) for name in table.knots])
 
     def _elsewhere(self) -> Places:
         if self._places is None:

@@ -309,7 +309,7 @@ def _check_names(problem: Problem) -> None:
                 problem.name,
                 Whence(problem),
                 f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
-                'with "_", and not be what q has besides: d, d_n, at, integral, normal',
+                'with "_", and not be what q has besides: d, d_n, at, integral, interpolated, normal',
             )
 
 
