@@ -24,6 +24,7 @@ from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.sizes import notes_of_sizes
+from pinn.engine.training.undefined import VALUE
 from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
 
@@ -160,8 +161,7 @@ def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) ->
                     problem.name,
                     Whence(problem),
                     f": equation {name!r} is {value} at "
-                    f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network; look "
-                    "for divisions, roots and logarithms in it",
+                    f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network. {VALUE}",
                 )
 
 
