@@ -48,13 +48,13 @@ class Places:
     """Where quantities are, and how to find them elsewhere.
 
     Attributes:
-        points: (n, dimension).
+        points: (n, dimension); in an ansatz, a series of them.
         elsewhere: the quantities at other points, and the normals there.
         quadrature: (over, nodes, points, low, high) → a rule.
         normals: the outward unit normals, (n, dimension), asked for when they are needed.
     """
 
-    points: Tensor
+    points: Any
     elsewhere: Elsewhere
     quadrature: Callable[..., Rule]
     normals: Callable[[], Tensor] | None = None
@@ -207,7 +207,7 @@ class Quantities:
             coordinates: numbers, or tensors (n,): `q.at(t=q.t - delay)`.
         """
         places = self._elsewhere()
-        columns = dict(zip(self._coordinates, places.points.T, strict=True))
+        columns: dict[str, Any] = dict(zip(self._coordinates, places.points.unbind(1), strict=True))
         for name, value in coordinates.items():
             if name not in columns:
                 raise PinnError(

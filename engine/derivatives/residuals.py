@@ -412,7 +412,7 @@ def field_series(
     if type(problem).ansatz is Problem.ansatz:
         return raw
     places = coordinate_series(problem, points, wanted)
-    return behind_ansatz(problem, places, raw, unknowns)
+    return behind_ansatz(problem, places, raw, unknowns, network)
 
 
 def behind_ansatz(
@@ -420,18 +420,29 @@ def behind_ansatz(
     places: Mapping[str, Any],
     raw: Mapping[str, Any],
     unknowns: Unknowns | None,
+    network: NetworkCall,
 ) -> dict[str, Any]:
     """The fields that the ansatz makes of the network's outputs, series or tensors; a complex one is
-    two.
+    two. It may ask for those elsewhere, `q.at(x=1).u`.
 
     Raises:
         PartError: other fields, or what is no field.
     """
-    given = dict(raw)
-    for name in problem.complex_fields:
-        given[name] = torch.complex(*(raw[part] for part in parts_of(name)))
+
+    def q(places: Mapping[str, Any], raw: Mapping[str, Any]) -> Quantities:
+        given = dict(raw)
+        for name in problem.complex_fields:
+            given[name] = torch.complex(*(raw[part] for part in parts_of(name)))
+        points: Any = torch.stack([*places.values()], 1)
+        around = Places(points, elsewhere, _no_quadrature)
+        return Quantities(places, given, unknowns=unknowns, places=around)
+
+    def elsewhere(points: Any, _: Any) -> Quantities:
+        columns = dict(zip(problem.domain.names, points.unbind(1), strict=True))
+        return q(columns, scaled(problem, network(points)))
+
     try:
-        found = problem.ansatz(Quantities(places, given, unknowns=unknowns))
+        found = problem.ansatz(q(places, raw))
     except PinnError as error:
         raise PartError(
             f"the ansatz of {problem.name}: ", *error.pieces, Whence(problem, error)
@@ -452,6 +463,10 @@ def behind_ansatz(
         )
     what = f"the ansatz of {problem.name}"
     return as_fields(problem, found, next(iter(raw.values())), what)
+
+
+def _no_quadrature(*_: Any) -> Any:
+    raise PinnError("q.integral is not known in an ansatz: state it as a condition")
 
 
 def as_fields(problem: Problem, found: Mapping[str, Any], like: Any, what: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Solution(nn.Module):
         outputs = self.network(coordinates)
         places = {name: coordinates[:, i] for i, name in enumerate(problem.domain.names)}
         unknowns = unknown_values(problem, dict(self.network.named_parameters()))
-        fields = behind_ansatz(problem, places, scaled(problem, outputs), unknowns)
+        fields = behind_ansatz(problem, places, scaled(problem, outputs), unknowns, self.network)
         return torch.stack([fields[name] for name in components(problem)], 1)
 
 
