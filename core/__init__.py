@@ -43,7 +43,7 @@ from pinn.core.problem import (
     Unknown as Unknown,
 )
 from pinn.core.records import Records as Records
-from pinn.core.reference import Reference as Reference
+from pinn.core.reference import Reference as Reference, Table as Table
 from pinn.core.shapes import (
     Ball as Ball,
     Cloud as Cloud,

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from pinn.core.errors import PinnError, one_of
+from pinn.core.lazy import torch
 from pinn.core.tables import numbers, read_columns
 
 Array = NDArray[np.float64]
@@ -148,6 +149,41 @@ class Reference:
             )
         places = self.points()
         return {name: _between(places, values) for name, values in self.fields.items()}
+
+
+class Table:
+    """A function that is known by its values on a grid: a spline through them, as at its ends beyond.
+
+    >>> heat = Table({"t": hours}, watts)
+    >>> {"heat": q.u_t - q.u_xx - heat(q)}
+
+    Args:
+        coordinates: {name: 1-D array}; what q calls so, which may be a field: k(T) of a material.
+        values: on meshgrid(*coordinates, indexing="ij").
+        degree: of the polynomials: 3 is smooth enough for second derivatives, 1 has no waves at jumps.
+    """
+
+    def __init__(self, coordinates: Mapping[str, Any], values: Any, degree: int = 3) -> None:
+        from scipy.interpolate import make_interp_spline
+
+        try:
+            grid = Reference(coordinates, {"values": values}, scattered=False)
+        except PinnError as error:
+            raise PinnError(str(error).replace("the reference has", "the table has", 1)) from None
+        found, self.knots = grid.fields["values"], {}
+        if not np.isfinite(found).all():
+            raise PinnError("the table has values that are not finite: fill them in beforehand")
+        for axis, (name, along) in enumerate(grid.coordinates.items()):
+            spline = make_interp_spline(along, found, min(degree, len(along) - 1), axis=axis)
+            found, self.knots[name] = (
+                np.moveaxis(spline.c, 0, axis),
+                (torch.tensor(spline.t), spline.k),
+            )
+        self.weights = torch.tensor(found)
+
+    def __call__(self, q: Any) -> Any:
+        """Its values at the points of q, (n,)."""
+        return q.interpolated(self)
 
 
 class _OnGrid:

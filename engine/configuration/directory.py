@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pinn.core.errors import PinnError
+from pinn.core.errors import ConfigError, PinnError
 from pinn.core.files import (
     cannot_write,
     free_name,
@@ -26,6 +26,7 @@ from pinn.core.records import Records
 from pinn.engine.configuration.config import WATCHED, Config, differences
 from pinn.engine.configuration.reader import parse_config, parse_toml
 from pinn.engine.configuration.stored import Environment, Summary, read_arrays, read_json
+from pinn.engine.configuration.unbuilt import Described, unbuilt
 from pinn.engine.configuration.watched import Watched, parse_watched
 
 MAY_GROW = "steps"
@@ -180,6 +181,17 @@ class RunDirectory:
         if WATCHED in there:
             return parse_watched(there, str(self.config))
         return parse_config(there, str(self.config), self.path).in_directory(self.path)
+
+    def read_described(self) -> Described:
+        """The configuration, or what can be told without the parts that are not installed.
+
+        Raises:
+            PinnError: there is no run, or something else is wrong with its configuration.
+        """
+        try:
+            return self.read_config()
+        except ConfigError as error:
+            return unbuilt(self.read_table(), str(self.config), error)
 
     def _table(self) -> dict[str, Any] | None:
         """What stands in `pinn.toml`; None where there is none."""

@@ -52,6 +52,13 @@ def check_points_stay_apart(laws: Iterable[Residuals]) -> None:
             )
 
 
+def probed(law: Residuals) -> Tensor | None:
+    """Its residuals (names, 8) for smooth fields of their usual size; None where it fails there."""
+    with torch.random.fork_rng(devices=[]):
+        found = _tried(law, torch.arange(POINTS))
+    return None if found is None else found[0]
+
+
 def _mixed(law: Residuals) -> list[str]:
     """The names of the residuals that depend on other points."""
     every = torch.arange(POINTS)
@@ -100,11 +107,14 @@ def _residuals(law: Residuals, chosen: Tensor) -> Found:
 
     def fields_at(points: Tensor, chosen: Tensor) -> dict[str, Any]:
         low, high = points.new_tensor([problem.domain.lower, problem.domain.upper])
+
+        def network(points: Any) -> Any:
+            return _smooth((points - low) / (high - low), len(components(problem)))
+
         columns: Any = [*coordinate_series(problem, points, law.jets).values()]
-        series: Any = torch.stack(columns, -1)
-        outputs = _smooth((series - low) / (high - low), len(components(problem)))[chosen]
+        outputs = network(torch.stack(columns, -1))[chosen]
         places = coordinate_series(problem, points[chosen], law.jets)
-        return behind_ansatz(problem, places, scaled(problem, outputs), unknowns)
+        return behind_ansatz(problem, places, scaled(problem, outputs), unknowns, network)
 
     def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
         found = fields_at(others, torch.arange(len(others)))

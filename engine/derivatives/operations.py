@@ -246,6 +246,7 @@ for _name in LINEAR.split():
     rule(_name)(partial(linear, of_tensors))
 for _name in VALUES_ONLY.split():
     rule(_name)(on_values(getattr(Tensor, _name)))
+rule("bucketize")(on_values(torch.bucketize))
 for _name in CONSTANTS.split():
     rule(_name)(constant_like(getattr(torch, _name)))
 rule("view")(partial(linear, Tensor.reshape))  # an expanded coefficient has no view

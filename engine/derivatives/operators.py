@@ -21,6 +21,12 @@ NUMPY = {
 """NumPy's operators, which a NumPy number on the left calls."""
 
 
+AT_EACH_POINT = (
+    "; it has a value at each point: write torch.where(q.x < 0.5, …, …) for if, torch.maximum and "
+    "torch.minimum for max and min, and (q.x > 0.2) & (q.x < 0.4) for and"
+)
+
+
 def _binary(function: Callable[[Any, Any], Any]) -> Any:
     def operator(self: Any, other: Any) -> Any:
         if getattr(other, "waits", False) and not self.waits:
@@ -76,6 +82,9 @@ class Operators:
         raise PinnError(
             "a quantity has a value at each point, not one: use torch.sqrt, not math.sqrt"
         )
+
+    def __bool__(self) -> bool:
+        raise PinnError(f"a quantity is not true or false{AT_EACH_POINT}")
 
     def __abs__(self) -> Any:
         return self.__torch_function__(operator.abs, (), (self,))  # type: ignore[attr-defined]

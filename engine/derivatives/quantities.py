@@ -12,9 +12,11 @@ from attrs import frozen
 from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.reference import Table
 from pinn.engine.derivatives.jets import Functional, MultiIndex
 from pinn.engine.derivatives.operators import Operators
 from pinn.engine.derivatives.series import Series
+from pinn.engine.derivatives.splines import spline
 
 Forms = Mapping[str, Functional]
 """A linear combination of derivatives: {field: {α: a_α}}; of complex fields a_α may be complex."""
@@ -46,13 +48,13 @@ class Places:
     """Where quantities are, and how to find them elsewhere.
 
     Attributes:
-        points: (n, dimension).
+        points: (n, dimension); in an ansatz, a series of them.
         elsewhere: the quantities at other points, and the normals there.
         quadrature: (over, nodes, points, low, high) → a rule.
         normals: the outward unit normals, (n, dimension), asked for when they are needed.
     """
 
-    points: Tensor
+    points: Any
     elsewhere: Elsewhere
     quadrature: Callable[..., Rule]
     normals: Callable[[], Tensor] | None = None
@@ -205,7 +207,7 @@ class Quantities:
             coordinates: numbers, or tensors (n,): `q.at(t=q.t - delay)`.
         """
         places = self._elsewhere()
-        columns = dict(zip(self._coordinates, places.points.T, strict=True))
+        columns: dict[str, Any] = dict(zip(self._coordinates, places.points.unbind(1), strict=True))
         for name, value in coordinates.items():
             if name not in columns:
                 raise PinnError(
@@ -243,6 +245,10 @@ class Quantities:
         if not isinstance(found, Tensor) or found.shape != (len(rule.points),):
             raise PinnError("what is integrated must be one number at each point, a tensor (n,)")
         return (found.reshape(rule.weights.shape) * rule.weights).sum(1).expand(len(places.points))
+
+    def interpolated(self, table: Table) -> Any:
+        """A function that is known on a grid, at these points: `table(q)`."""
+        return spline(table, [getattr(self, name) for name in table.knots])
 
     def _elsewhere(self) -> Places:
         if self._places is None:

@@ -21,6 +21,7 @@ from pinn.engine.derivatives.expressions import (
 )
 from pinn.engine.derivatives.fields import Columns, components, scaled
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, jets
+from pinn.engine.derivatives.operators import AT_EACH_POINT
 from pinn.engine.derivatives.quadrature import quadrature
 from pinn.engine.derivatives.quantities import (
     Differentiate,
@@ -257,6 +258,7 @@ def _check_contents(problem: Problem, named: Mapping[str, Tensor], trained: list
 
 
 HINTS = {
+    "Boolean value of Tensor": AT_EACH_POINT,
     "converted to Python scalar": "; quantities have a value at each point: write torch.sin, not "
     "math.sin",
     "numpy() on Tensor": "; NumPy's functions know no derivatives: write torch.sin, not np.sin",
@@ -297,7 +299,7 @@ def _check_names(problem: Problem) -> None:
                 problem.name,
                 Whence(problem),
                 f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
-                'with "_", and not be what q has besides: d, d_n, at, integral, normal',
+                'with "_", and not be what q has besides: d, d_n, at, integral, interpolated, normal',
             )
 
 
@@ -396,7 +398,7 @@ def field_series(
     if type(problem).ansatz is Problem.ansatz:
         return raw
     places = coordinate_series(problem, points, wanted)
-    return behind_ansatz(problem, places, raw, unknowns)
+    return behind_ansatz(problem, places, raw, unknowns, network)
 
 
 def behind_ansatz(
@@ -404,18 +406,29 @@ def behind_ansatz(
     places: Mapping[str, Any],
     raw: Mapping[str, Any],
     unknowns: Unknowns | None,
+    network: NetworkCall,
 ) -> dict[str, Any]:
     """The fields that the ansatz makes of the network's outputs, series or tensors; a complex one is
-    two.
+    two. It may ask for those elsewhere, `q.at(x=1).u`.
 
     Raises:
         PartError: other fields, or what is no field.
     """
-    given = dict(raw)
-    for name in problem.complex_fields:
-        given[name] = torch.complex(*(raw[part] for part in parts_of(name)))
+
+    def q(places: Mapping[str, Any], raw: Mapping[str, Any]) -> Quantities:
+        given = dict(raw)
+        for name in problem.complex_fields:
+            given[name] = torch.complex(*(raw[part] for part in parts_of(name)))
+        points: Any = torch.stack([*places.values()], 1)
+        around = Places(points, elsewhere, _no_quadrature)
+        return Quantities(places, given, unknowns=unknowns, places=around)
+
+    def elsewhere(points: Any, _: Any) -> Quantities:
+        columns = dict(zip(problem.domain.names, points.unbind(1), strict=True))
+        return q(columns, scaled(problem, network(points)))
+
     try:
-        found = problem.ansatz(Quantities(places, given, unknowns=unknowns))
+        found = problem.ansatz(q(places, raw))
     except PinnError as error:
         raise PartError(
             f"the ansatz of {problem.name}: ", *error.pieces, Whence(problem, error)
@@ -436,6 +449,10 @@ def behind_ansatz(
         )
     what = f"the ansatz of {problem.name}"
     return as_fields(problem, found, next(iter(raw.values())), what)
+
+
+def _no_quadrature(*_: Any) -> Any:
+    raise PinnError("q.integral is not known in an ansatz: state it as a condition")
 
 
 def as_fields(problem: Problem, found: Mapping[str, Any], like: Any, what: str) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from attrs import field, frozen
 from pinn.core.errors import PinnError, printable
 from pinn.core.plots import Curves
 from pinn.core.records import Records
-from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.configuration.watched import Watched
+from pinn.engine.configuration.unbuilt import Described, Unbuilt
 from pinn.engine.reporting.content import Section, sections, subject
 from pinn.engine.reporting.curves import HEIGHT, Line, draw_curves, line
 from pinn.engine.reporting.figures import own_curves
@@ -33,7 +32,7 @@ class Compared:
 
     label: str
     place: int
-    config: Config | Watched
+    config: Described
     records: Records
     sections: list[Section]
 
@@ -58,11 +57,12 @@ class TableRow:
 
 @frozen
 class Comparison:
-    """Several runs beside each other: the page that was written, and its table."""
+    """Several runs beside each other: the page that was written, its table, and what is not in them."""
 
     page: Path
     runs: list[str]
     rows: list[TableRow]
+    faults: list[str] = field(factory=list)
 
     def text(self) -> str:
         """The table in aligned columns."""
@@ -92,26 +92,28 @@ def compare(paths: Sequence[Path], page: Path) -> Comparison:
     rows = table(runs)
     folder = FigureFolder(page.with_suffix(""))
     figures = list(drawn(runs, folder))
+    faults = [
+        *(f"{run.label}: {run.config.lacking}" for run in runs if isinstance(run.config, Unbuilt)),
+        *(f"{run.label}, metrics.jsonl: {text}" for run in runs for text in run.records.damage),
+        *(f"{r.label}, {s.name}: {f}" for r in runs for s in r.sections for f in s.faults),
+    ]
     write_page(
         page,
         "compare.html",
         runs=[(run.label, run.place % 6 + 1, subject(run.config).sentence) for run in runs],
         rows=rows,
         figures=figures,
-        faults=[
-            *(f"{run.label}, metrics.jsonl: {text}" for run in runs for text in run.records.damage),
-            *(f"{r.label}, {s.name}: {f}" for r in runs for s in r.sections for f in s.faults),
-        ],
+        faults=faults,
         folder=folder.folder.name,
     )
-    return Comparison(page, [run.label for run in runs], rows)
+    return Comparison(page, [run.label for run in runs], rows, faults)
 
 
 def opened(paths: Sequence[Path]) -> list[Compared]:
     found = []
     for place, (path, label) in enumerate(zip(paths, labels(paths), strict=True)):
         directory = RunDirectory(path)
-        config, records = directory.read_config(), directory.records()
+        config, records = directory.read_described(), directory.records()
         found.append(Compared(label, place, config, records, sections(config, records)))
     return found
 

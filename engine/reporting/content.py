@@ -8,11 +8,13 @@ from typing import Any
 from attrs import field, frozen
 
 from pinn.core.blame import explained
+from pinn.core.errors import printable
 from pinn.core.parts import Analyzer
 from pinn.core.plots import Conclusion, Plot, Span
 from pinn.core.records import Records
 from pinn.core.registry import summary
 from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.unbuilt import Described, Unbuilt
 from pinn.engine.configuration.watched import Watched
 from pinn.engine.reporting.page import DrawnFigure
 
@@ -28,28 +30,28 @@ ELSEWHERE = (
 
 @frozen
 class Subject:
-    """What a run is, in words: trained here, or watched.
+    """What a run is, in words: trained here, watched, or not whole.
 
     Attributes:
         name: the title.
         steps: how many it is to make; None: it did not say.
-        coordinates: names, in the order of the grid.
+        coordinates: names, in the order of the grid; None: only its arrays tell.
         sentence: parts and stages, for a table of runs.
         again: about its pinn.toml.
     """
 
     name: str
     steps: int | None
-    coordinates: Sequence[str]
+    coordinates: Sequence[str] | None
     facts: Sequence[tuple[str, str]]
     sentence: str
     again: str
 
 
-def subject(
-    config: Config | Watched, parameters: int | None = None, device: str | None = None
-) -> Subject:
+def subject(config: Described, parameters: int | None = None, device: str | None = None) -> Subject:
     """`parameters` and `device` as the summary and the environment say."""
+    if isinstance(config, Unbuilt):
+        return _unbuilt(config, device)
     if isinstance(config, Watched):
         return _watched(config)
     return _trained(config, parameters, device)
@@ -94,6 +96,21 @@ def _watched(watched: Watched) -> Subject:
     )
 
 
+def _unbuilt(run: Unbuilt, device: str | None) -> Subject:
+    name = run.said("watched", "name") or ", ".join(run.named("problem")) or "a run"
+    kinds = ("problem", "network", "sampler", "weighting", "optimizer")
+    facts = [(kind.capitalize(), ", then ".join(run.named(kind))) for kind in kinds]
+    facts.append(("Device", str(device or run.said("run", "device") or "")))
+    return Subject(
+        name=printable(str(name), 200),
+        steps=None,
+        coordinates=None,
+        facts=[(what, printable(text, 200)) for what, text in facts if text],
+        sentence=printable("; ".join(filter(None, (text for _, text in facts))), 400),
+        again=AGAIN,
+    )
+
+
 def stages(config: Config) -> str:
     """ "adam (1,500 steps), then lbfgs (700 steps)" """
     return ", then ".join(f"{s.optimizer.name} ({s.steps:,} steps)" for s in config.stages)
@@ -121,7 +138,7 @@ class Section:
     figures: list[DrawnFigure] = field(factory=list)
 
 
-def sections(config: Config | Watched, records: Records) -> list[Section]:
+def sections(config: Described, records: Records) -> list[Section]:
     """One per analyzer of the run, in order; nothing is drawn yet."""
     return [_section(observer.analyzer, records) for observer in config.observers]
 

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from pinn.core.plots import Conclusion
 from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.unbuilt import Unbuilt
 from pinn.engine.reporting.content import Section, sections
 
 
@@ -37,13 +38,14 @@ def diagnose(path: str | Path) -> Diagnosis:
     """What to conclude from the run in the directory `path`, and what to try next.
 
     Raises:
-        PinnError: there is no run, or its configuration needs what is not installed.
+        PinnError: there is no run, or its configuration is not one.
     """
     directory = RunDirectory(Path(path))
-    config = directory.read_config()
+    config = directory.read_described()
     records = directory.records()
     of_analyzers = sections(config, records)
-    faults = [f"{directory.metrics}: {text}" for text in records.damage]
+    faults = [config.lacking] if isinstance(config, Unbuilt) else []
+    faults += [f"{directory.metrics}: {text}" for text in records.damage]
     faults += [f"{section.name}: {fault}" for section in of_analyzers for fault in section.faults]
     return Diagnosis(concluded(of_analyzers), faults)
 

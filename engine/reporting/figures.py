@@ -143,6 +143,14 @@ WIDE, LONG = 3, 10
 """Width by height from which panels stand over each other, and from which they are not to scale."""
 
 
+def coordinates_of(arrays: Mapping[str, Array]) -> list[str]:
+    """The coordinates in `predictions.npz`, which stand first, where no problem says them."""
+    names = [*arrays]
+    compared = [place for place, name in enumerate(names) if f"{name}_reference" in arrays]
+    count = max((values.ndim for values in arrays.values()), default=1)
+    return names[: count if count > 1 or not compared else compared[0]]
+
+
 def solutions(coordinates: list[str], arrays: Mapping[str, Array]) -> list[Solution]:
     """The observables in `predictions.npz`, but for numbers, which are the same everywhere."""
     along = {name: arrays[name] for name in coordinates}

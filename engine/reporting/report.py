@@ -17,13 +17,17 @@ from pinn.core.files import read_file
 from pinn.core.plots import Drawing, Plot
 from pinn.core.records import Records
 from pinn.core.tracebacks import one_line
-from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.configuration.watched import Watched
+from pinn.engine.configuration.unbuilt import Described, Unbuilt
 from pinn.engine.reporting.content import Section, sections, subject
 from pinn.engine.reporting.curves import HEIGHT, draw_curves, draw_over_steps, lines
 from pinn.engine.reporting.diagnosis import concluded
-from pinn.engine.reporting.figures import own_curves, solution_drawings, solutions
+from pinn.engine.reporting.figures import (
+    coordinates_of,
+    own_curves,
+    solution_drawings,
+    solutions,
+)
 from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 
 T = TypeVar("T")
@@ -44,19 +48,20 @@ def write_report(path: str | Path, tell: Tell | None = None) -> Path:
         tell: is told what of the run cannot be read, and is left out; the report says so, too.
 
     Raises:
-        PinnError: there is no run, or its configuration needs what is not installed.
+        PinnError: there is no run, or its configuration is not one.
         TrainingError: a file cannot be written.
     """
     directory = RunDirectory(Path(path))
-    config = directory.read_config()
+    config = directory.read_described()
     return draw_report(directory, config, directory.records(), tell)
 
 
 def draw_report(
-    directory: RunDirectory, config: Config | Watched, records: Records, tell: Tell | None = None
+    directory: RunDirectory, config: Described, records: Records, tell: Tell | None = None
 ) -> Path:
     """Write `report.html`, and its figures as PDF and PNG in `figures/`."""
-    left_out = [f"{directory.metrics}: {text}" for text in records.damage]
+    left_out = [config.lacking] if isinstance(config, Unbuilt) else []
+    left_out += [f"{directory.metrics}: {text}" for text in records.damage]
 
     def readable(read: Callable[[], T]) -> T | None:
         try:
@@ -98,7 +103,7 @@ def draw_report(
     return directory.report
 
 
-def draw_figures(config: Config | Watched, records: Records, folder: Path) -> list[Path]:
+def draw_figures(config: Described, records: Records, folder: Path) -> list[Path]:
     """Draw what a run has recorded so far into `folder`; returns the PNG files."""
     own = Section("training", "", [*own_curves(records)])
     of_analyzers = sections(config, records)
@@ -151,7 +156,7 @@ def caption(text: str, noisy: bool) -> str:
     return f"{text} Dots: measurements. Line: their running median.".strip() if noisy else text
 
 
-def results(config: Config | Watched, records: Records) -> list[tuple[str, str, Any]]:
+def results(config: Described, records: Records) -> list[tuple[str, str, Any]]:
     """(quantity, who measured it, final value): the loss, and what each analyzer shows."""
     shows = [(o.analyzer.shows, o.analyzer.name) for o in config.observers if o.analyzer.shows]
     recorded = set(records.names)
@@ -174,11 +179,13 @@ def _costs(seconds: Mapping[str, float]) -> list[tuple[str, float, str]]:
 
 
 def _solution(
-    arrays: Mapping[str, NDArray[Any]] | None, coordinates: Sequence[str], file: Path
+    arrays: Mapping[str, NDArray[Any]] | None, coordinates: Sequence[str] | None, file: Path
 ) -> list[Plot]:
     if arrays is None:
         return []
     try:
-        return list(solution_drawings(solutions(list(coordinates), arrays)))
+        return list(
+            solution_drawings(solutions(list(coordinates or coordinates_of(arrays)), arrays))
+        )
     except Exception as error:  # arrays of other names and shapes than a run writes
         raise PinnError(f"{file}: is not what this run writes: {one_line(error)}") from None

@@ -25,6 +25,8 @@ from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.sizes import notes_of_sizes
+from pinn.engine.training.undefined import VALUE
 from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
 
@@ -62,6 +64,7 @@ def _built(
         other = objective.changed(stage.problem, first.factors, first.points.chunk)
         if other is not objective:
             _try(config.network, module, other, evaluator)
+    evaluator.notes += notes_of_sizes(config.network, module, objective, first.factors)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 
@@ -183,8 +186,7 @@ def _check_finite(problem: Problem, found: dict[str, Tensor], places: Tensor) ->
                     problem.name,
                     Whence(problem),
                     f": equation {name!r} is {value} at "
-                    f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network; look "
-                    "for divisions, roots and logarithms in it",
+                    f"{', '.join(f'{n} = {x:g}' for n, x in where)} for the untrained network. {VALUE}",
                 )
 
 

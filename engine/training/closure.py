@@ -13,6 +13,7 @@ from pinn.core.domain import PointSet
 from pinn.core.tracebacks import called_back
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.state import State
+from pinn.engine.training.undefined import is_finite
 
 WALL = 1e30
 """The loss that a line search sees where the true one is not finite."""
@@ -67,8 +68,7 @@ class Closure:
     def __call__(self) -> Tensor:
         first, self._step_begins = self._step_begins, False
         evaluation = self._evaluate(update=first)
-        norms = torch.stack(torch._foreach_norm(evaluation.gradient))  # type: ignore[arg-type]
-        finite = bool(torch.isfinite(evaluation.terms).all() & torch.isfinite(norms).all())
+        finite = is_finite(evaluation)
         if first:
             if not finite:
                 raise self.not_finite(evaluation)

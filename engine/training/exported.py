@@ -19,7 +19,8 @@ from pinn.core.errors import PinnError
 from pinn.core.files import write_atomically
 from pinn.core.problem import Problem
 from pinn.core.tracebacks import first_line
-from pinn.engine.derivatives.quantities import Quantities
+from pinn.engine.derivatives.fields import components, scaled
+from pinn.engine.derivatives.residuals import behind_ansatz
 from pinn.engine.derivatives.unknowns import unknown_values
 
 POINTS = 7
@@ -27,7 +28,7 @@ POINTS = 7
 
 
 class Solution(nn.Module):
-    """Coordinates (n, dimension) to the fields (n, fields), the ansatz included."""
+    """Coordinates (n, dimension) to the fields (n, fields), scales and ansatz included."""
 
     def __init__(self, problem: Problem, network: nn.Module) -> None:
         super().__init__()
@@ -38,11 +39,9 @@ class Solution(nn.Module):
         problem = self.problem
         outputs = self.network(coordinates)
         places = {name: coordinates[:, i] for i, name in enumerate(problem.domain.names)}
-        raw = {name: outputs[:, i] for i, name in enumerate(problem.fields)}
         unknowns = unknown_values(problem, dict(self.network.named_parameters()))
-        fields = problem.ansatz(Quantities(places, raw, unknowns=unknowns))
-        like = coordinates[:, 0]
-        return torch.stack([torch.zeros_like(like) + fields[name] for name in problem.fields], 1)
+        fields = behind_ansatz(problem, places, scaled(problem, outputs), unknowns, self.network)
+        return torch.stack([fields[name] for name in components(problem)], 1)
 
 
 def export_function(path: Path, problem: Problem, network: nn.Module, dtype: torch.dtype) -> None:
@@ -74,7 +73,7 @@ def export_function(path: Path, problem: Problem, network: nn.Module, dtype: tor
 
 def _pt2(program: torch.export.ExportedProgram, problem: Problem) -> bytes:
     buffer = io.BytesIO()
-    names = {"coordinates": problem.domain.names, "fields": problem.fields}
+    names = {"coordinates": problem.domain.names, "fields": components(problem)}
     torch.export.save(program, buffer, extra_files={"pinn.json": json.dumps(names)})
     return buffer.getvalue()
 

@@ -48,6 +48,7 @@ from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.start import start_from
 from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
 from pinn.engine.training.trainer import Trainer
+from pinn.engine.training.undefined import is_finite, undefined
 from pinn.engine.training.undisturbed import apart
 
 if TYPE_CHECKING:
@@ -113,11 +114,20 @@ def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
         with blaming():
             _check_reference(config, evaluator)
             for points in _drawn(config, config.stages, next(module.parameters())):
-                initial_weights(config.weighting, len(objective.equations.names), points.interior)
+                _check_defined(config, objective, points)
         directory.check_usable()
         directory.check_same(config)
         _check_until(config)
     return module, objective, evaluator
+
+
+def _check_defined(config: Config, objective: Objective, points: PointSet) -> None:
+    """Loss and gradient have a value at these points before the first step."""
+    weights = initial_weights(config.weighting, len(objective.equations.names), points.interior)
+    first = objective.evaluate(objective.parameters, points, weights, update=False)
+    if not is_finite(first):
+        cause, where = undefined(objective, first, points)
+        raise PinnError(f"{config.problem.name}: {cause} for the untrained network. {where}")
 
 
 def _start(module: torch.nn.Module, config: Config, directory: RunDirectory) -> int | None:
@@ -489,7 +499,8 @@ class Run:
         """Write what was trained for other programs; the ending of `path` says how.
 
         - `.pt2`: a program of `torch.export`, which needs torch alone: coordinates (n, dimension) to
-          fields (n, fields), the ansatz included, for any n, in the precision of the run.
+          fields (n, fields), scales and ansatz included, for any n, in the precision of the run; a
+          complex field is two.
         - `.onnx`: the same function, for the runtimes of ONNX.
         - `.vtu`, `.vtk` and what else meshio writes: the observables at the points of a mesh.
 

@@ -25,6 +25,7 @@ from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.sampling import draw_points, redraw_interior
 from pinn.engine.training.state import State
+from pinn.engine.training.undefined import undefined
 from pinn.engine.training.undisturbed import undisturbed
 
 SECONDS = 120.0
@@ -203,13 +204,11 @@ class Trainer:
         return self.evaluation
 
     def not_finite(self, evaluation: Evaluation) -> TrainingError:
-        losses = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))
-        wrong = [f"the loss of {n!r} is {v}" for n, v in losses.items() if not math.isfinite(v)]
-        cause = "; ".join(wrong) or "the loss is finite, its gradient is not"
+        cause, where = undefined(self.objective, evaluation, self.state.points)
         saved, *_ = checkpoint.newest_first(self.directory.checkpoints)
         advice = 'A smaller learning rate, precision = "float64" or another seed may help'
         if not self.state.step:
-            advice = "Look for divisions, roots and logarithms in it that have no value somewhere"
+            advice = where
         return TrainingError(
             f"step {self.state.step + 1}: {cause}. Training stopped before the optimizer moved; "
             f"the last good checkpoint is {saved}. {advice}"

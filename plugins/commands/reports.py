@@ -75,4 +75,6 @@ def compare(runs: tuple[Path, ...], output: Path) -> None:
     """Draw several runs, given by their directories, into the same figures."""
     comparison = engine.compare(runs, output)
     click.echo(comparison.text())
+    for fault in comparison.faults:
+        click.echo(f"note: {fault}", err=True)
     click.echo(f"wrote {comparison.page}")

@@ -37,7 +37,7 @@ def nested_residuals(
         where = where.detach().clone().requires_grad_()
         named = dict(zip(problem.domain.names, where.unbind(1), strict=True))
         raw = scaled(problem, network(where))
-        fields = behind_ansatz(problem, named, raw, unknowns)
+        fields = behind_ansatz(problem, named, raw, unknowns, network)
 
         def resolve(forms: Forms) -> Tensor:
             terms = [

@@ -46,7 +46,7 @@ def its_equations_depend_on_the_network(trial: Trial) -> None:
                     f"{law.called}: {name!r} is the same for two networks, "
                     f"{float(first[0]):.3g} at {place(problem, law.points[0])}: it does not "
                     f"contain the fields {', '.join(problem.fields)} (or the ansatz fixes them "
-                    f"there); read them from q, as in q.{problem.fields[0]}"
+                    f"there); read them from q, as in q.{next(iter(problem.fields))}"
                 )
 
 

@@ -798,7 +798,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "equation without a value": (
         {"equations": lambda self, q: {"heat": torch.log(q.u_x - 1e9)}},
-        ["equation 'heat' is nan at x = ", "for the untrained network; look for divisions, roots"],
+        ["equation 'heat' is nan at x = ", "for the untrained network. Look for divisions, roots"],
     ),
     "ansatz without a field": (
         {"ansatz": lambda self, q: {"v": q.u}},

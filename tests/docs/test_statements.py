@@ -12,17 +12,32 @@ import pytest
 import torch
 from attrs import frozen
 
-from pinn.core import Ball, Box, Condition, Measurements, Polygon, Problem, Reference, Unknown
+from pinn.core import (
+    Ball,
+    Box,
+    Condition,
+    Measurements,
+    Polygon,
+    Problem,
+    Reference,
+    Table,
+    Unknown,
+)
 from pinn.core.discovery import offered
 from pinn.core.domain import Shape
 from pinn.engine import check, parse_config
 
 PAGE = Path(__file__).parents[2] / "docs/guides/statements.md"
 ROW = re.compile(r"^\| (?P<what>[^|`]+) \| `(?P<code>.+)` \|$", re.M)
-ROWS = {row["what"]: row["code"] for row in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
+SECTIONS = PAGE.read_text(encoding="utf-8").split("\n## ")
+ROWS = {
+    f"{section.splitlines()[0]}: {row['what']}": row["code"]
+    for section in SECTIONS
+    for row in ROW.finditer(section)
+}
 NAMES: dict[str, Any] = {
     "torch": torch, "nu": 0.1, "Ball": Ball, "Box": Box, "Condition": Condition, "Polygon": Polygon,
-    "Measurements": Measurements, "Reference": Reference, "Unknown": Unknown,
+    "Measurements": Measurements, "Reference": Reference, "Table": Table, "Unknown": Unknown,
 }  # fmt: skip
 
 
@@ -46,10 +61,16 @@ def test_it_can_be_stated(what: str) -> None:
         domain = stated if isinstance(stated, Shape) else Box(x=(0, 1), y=(0, 1), t=(0, 1))
 
         def equations(self, q: Any) -> Mapping[str, Any]:
-            if stated is None:
+            if stated is None and what.startswith("In `equations"):
                 found: dict[str, Any] = eval(code, {**NAMES, "q": q})
                 return found
             return {"u": q.d("u", self.domain.names[0]) - q.v}
+
+        def ansatz(self, q: Any) -> Mapping[str, Any]:
+            if what.startswith("In `ansatz"):
+                made: dict[str, Any] = eval(code, {**NAMES, "q": q})
+                return made
+            return super().ansatz(q)
 
         def conditions(self) -> Iterable[Any]:
             yield from [stated] if isinstance(stated, Condition | Measurements) else []

@@ -66,6 +66,17 @@ EQUATIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "detached": (lambda q: {"e": q.u.detach()}, "'e' contains no field"),
     "math": (lambda q: {"e": q.u - math.sin(q.x)}, "write torch.sin, not math.sin"),
     "math of a field": (lambda q: {"e": q.x * math.sin(q.u)}, "use torch.sqrt, not math.sqrt"),
+    "if": (
+        lambda q: {"e": q.u_t if q.x < 0.5 else q.u_x},
+        "write torch.where(q.x < 0.5, …, …) for if",
+    ),
+    "if of a field": (
+        lambda q: {"e": q.u_t if q.u else q.u_x},
+        "a quantity is not true or false; it",
+    ),
+    "and": (lambda q: {"e": q.u_t - (q.u and q.x)}, "write torch.where(q.x < 0.5, …, …) for if"),
+    "max": (lambda q: {"e": q.u_t - max(q.u, 0.0)}, "torch.maximum and torch.minimum for max"),
+    "between": (lambda q: {"e": q.u_t * (0 < q.x < 1)}, "(q.x > 0.2) & (q.x < 0.4) for and"),
     "NumPy's sine": (lambda q: {"e": q.u - np.sin(q.x)}, "write torch.sin, not np.sin"),
     "autograd": (
         lambda q: {"e": torch.autograd.grad(q.u.sum(), q.x)[0]},

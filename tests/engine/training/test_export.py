@@ -40,6 +40,20 @@ class Wave(Problem):
         return {"u": 1 + q.t * q.u, "v": 2 + 0 * q.v}
 
 
+@frozen
+class Warm(Problem):
+    """A temperature around 320, and a complex field of size 5."""
+
+    name = "warm"
+    fields = ("T", "psi")
+    complex_fields = ("psi",)
+    domain = Box(x=(0, 1))
+    scales: ClassVar[dict[str, Any]] = {"T": (320.0, 10.0), "psi": 5.0}
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"heat": q.T_xx, "wave": 1j * q.psi_x + q.psi}
+
+
 @pytest.fixture
 def trained(make_config: MakeConfig, without_results: None) -> Callable[..., Run]:
     def make(problem: Any = None, **sections: Any) -> Run:
@@ -103,6 +117,20 @@ def test_several_fields_come_in_their_order_with_the_ansatz(
     assert (u[:4] == 1).all()
     assert (v == 2).all()
     np.testing.assert_allclose(u, run.predict(points)["u"], rtol=1e-6)
+
+
+def test_scales_and_complex_fields_are_exported(
+    trained: Callable[..., Run], offer: Callable[..., None], tmp_path: Path
+) -> None:
+    offer(Warm)
+    run = trained({"name": "warm"}, points={"interior": 16})
+    run.export(tmp_path / "run.pt2")
+    names = {"pinn.json": ""}
+    program = torch.export.load(tmp_path / "run.pt2", extra_files=names).module()
+    assert json.loads(names["pinn.json"])["fields"] == ["T", "psi_re", "psi_im"]
+    points = somewhere(run, 9)
+    expected = np.stack([*run.predict(points).values()], 1)
+    np.testing.assert_allclose(program(points.float()), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_the_best_network_is_exported(trained: Callable[..., Run], tmp_path: Path) -> None:

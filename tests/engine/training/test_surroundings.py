@@ -22,7 +22,6 @@ from pinn.engine import (
     parse_config,
     prepare,
     train,
-    write_report,
 )
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.small_runs import Killed, Killing
@@ -231,6 +230,6 @@ def test_measurements_are_read_without_the_plugin(tmp_path: Path, without_result
     run: Run = open_run(tmp_path / "run")
     assert len(run.metrics()["loss"][0]) == 3
     assert run.frame()["loss"].notna().all()
-    for attempt in (lambda: run.config, run.network, lambda: write_report(run.path)):
+    for attempt in (lambda: run.config, run.network):
         with pytest.raises(PinnError, match="no problem is called 'noisy'"):
             attempt()
