@@ -308,8 +308,8 @@ def test_a_part_that_fails_while_the_run_is_prepared(
 @pytest.mark.parametrize(
     ("what", "calls", "part"),
     [
-        ("equations", 11, "problem 'frail-heat'"),
-        ("condition", 11, "problem 'frail-heat'"),
+        ("equations", 17, "problem 'frail-heat'"),
+        ("condition", 13, "problem 'frail-heat'"),
         ("ansatz", 25, "problem 'frail-heat'"),
         ("forward", 16, "network 'frail-net'"),
         ("update", 6, "weighting 'frail-still'"),

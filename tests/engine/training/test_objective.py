@@ -323,7 +323,7 @@ def test_other_factors_need_no_other_function(make_case: MakeCase, close: Close)
     objective = case.objective(Vanilla(), {"walls": 2.0})
     objective.compiled(compiler)
     before, count = objective.evaluate(case.parameters, case.points, weights), len(traced)
-    other = objective.changed({"walls": 6.0}, 0)
+    other = objective.changed(objective.problem, {"walls": 6.0}, 0)
     after = other.evaluate(case.parameters, case.points, weights)
     assert len(traced) == count
     close(after.terms, before.terms * torch.tensor([1.0, 1.0, 1.0, 3.0]))

@@ -142,6 +142,7 @@ def test_a_package_is_formatted_by_our_rules_and_by_the_usual_ones(
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_modules_are_typed_strictly(packages: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="mypy is not installed")
     (tmp_path / "pinn").mkdir()  # mypy does not follow editable installs
