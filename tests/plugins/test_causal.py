@@ -1,12 +1,14 @@
+"""Causal weights, against their formula."""
+
 from __future__ import annotations
 
 import math
 
 import pytest
 import torch
-from pinn_causal import Causal
 
 from pinn.core import PinnError
+from pinn.plugins.weightings.causal import Causal
 from pinn.testing import check_weighting
 
 

@@ -1,4 +1,4 @@
-"""Weights that let a network learn the past before the future: an example of a weighting."""
+"""Weights that let a network learn the past before the future."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from pinn.core import PinnError, Weighting, at_least, hookimpl, option
+from pinn.core import PinnError, Weighting, at_least, option
 from pinn.core.lazy import torch
 
 
@@ -53,8 +53,3 @@ class Causal(Weighting):
         first, last = times.min(), times.max()
         share = (times - first) / (last - first).clamp_min(1e-30)
         return (share * self.slices).long().clamp_max(self.slices - 1)
-
-
-@hookimpl
-def pinn_weightings() -> list[type[Weighting]]:
-    return [Causal]
