@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,46 +78,61 @@ def _on_line(problem: Problem, on_line: Callable[[Places], Points]) -> Iterator[
 
 def _coefficients(problem: Problem, points: Points) -> dict[tuple[str, int], Places]:
     """The slope of each equation, and of what it differentiates, in each derivative: {…: (n,)}."""
-    places = torch.as_tensor(points)
     slopes: list[Tensor] = []
-    fluxes: list[Tensor] = []
+    fluxes: list[tuple[Tensor, Any]] = []
+    with torch.enable_grad():
+        equations = _equations(problem, torch.as_tensor(points), slopes, fluxes)
+
+    def asked(tensor: Any) -> Iterator[Tensor]:
+        if isinstance(tensor, Tensor) and tensor.requires_grad:
+            yield tensor
+            for derivative, flux in fluxes:
+                if _slopes(tensor, [derivative])[0] is not None:
+                    yield from asked(flux)
+
+    found: dict[tuple[str, int], Places] = {}
+    for name, equation in equations.items():
+        for tensor in asked(equation):
+            for slope in _slopes(tensor, slopes):
+                if slope is not None:
+                    found[name, len(found)] = slope.numpy()
+    return found
+
+
+def _equations(
+    problem: Problem, places: Tensor, slopes: list[Tensor], fluxes: list[tuple[Tensor, Any]]
+) -> dict[str, Tensor]:
+    """The equations of fields that are constants, as are their derivatives; any smooth field will do.
+
+    Args:
+        slopes: takes the derivatives that are asked for.
+        fluxes: takes what stands for the derivative of an expression, and the expression.
+    """
 
     def constant() -> Tensor:
-        """Any smooth field will do."""
-        return torch.full((len(places),), 0.7, dtype=places.dtype)
-
-    def slope() -> Tensor:
-        slopes.append(constant().requires_grad_())
-        return slopes[-1]
+        return torch.full((len(places),), 0.7, dtype=places.dtype, requires_grad=True)
 
     def resolve(forms: Forms) -> Tensor:
-        terms = [
-            factor * (slope() if any(index) else constant())
-            for form in forms.values()
-            for index, factor in form.items()
-        ]
+        terms = []
+        for form in forms.values():
+            for index, factor in form.items():
+                value = constant()
+                if any(index):
+                    slopes.append(value)
+                terms.append(factor * value)
         return torch.stack(terms).sum(0)
 
     def differentiate(what: Any, _: Any) -> Tensor:
-        fluxes.append(what)
-        return constant()
+        fluxes.append((constant(), what))
+        return fluxes[-1][0]
 
     named = dict(zip(problem.domain.names, places.T, strict=True))
     parts = [part for field in problem.complex_fields for part in parts_of(field)]
     numbers = start_values(problem, places)
     fields = [*problem.fields, *parts]
     q = Quantities(named, fields, resolve, numbers, differentiate, problem.complex_fields)
-    with torch.enable_grad():
-        equations = named_tensors(problem.equations(q), len(places), "the equations")
-        single = next(iter(equations), "")
-        asked: list[tuple[str, Any]] = [*equations.items(), *((single, flux) for flux in fluxes)]
-        found: dict[tuple[str, int], Places] = {}
-        for name, tensor in asked:
-            if slopes and isinstance(tensor, Tensor) and tensor.requires_grad:
-                grads = torch.autograd.grad(
-                    tensor.sum(), slopes, retain_graph=True, allow_unused=True
-                )
-                for grad in grads:
-                    if grad is not None:
-                        found[name, len(found)] = grad.numpy()
-    return found
+    return named_tensors(problem.equations(q), len(places), "the equations")
+
+
+def _slopes(tensor: Tensor, of: list[Tensor]) -> Sequence[Tensor | None]:
+    return torch.autograd.grad(tensor.sum(), of, retain_graph=True, allow_unused=True) if of else ()

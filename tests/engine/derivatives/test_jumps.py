@@ -71,6 +71,17 @@ def test_what_is_no_jump_before_a_slope_is_not_told(law: Callable[[Any], Any]) -
     assert not [*jumps(stated(law))]
 
 
+def test_it_is_told_of_the_equation_that_has_it() -> None:
+    """Which here is the second one, and a flux in a flux."""
+
+    class Coupled(type(stated(lambda q: q.u))):  # type: ignore[misc]
+        def equations(self, q: Any) -> Mapping[str, Any]:
+            inner = q.d(step(q.x) * q.v_x, "x")
+            return {"plain": q.d(q.u * q.u_y, "y"), "outer": q.u_x - q.d(q.u * inner, "y")}
+
+    assert [jump.equation for jump in jumps(Coupled())] == ["outer"]
+
+
 def test_on_a_shape() -> None:
     ring = Ball(x=0.5, y=0.5, radius=0.5) - Ball(x=0.5, y=0.5, radius=0.1)
     (jump,) = jumps(stated(lambda q: step(q.y) * (q.u_xx + q.u_yy), ring))
