@@ -171,7 +171,9 @@ def first_norms(name: str, seed: int, interior: int, directory: Path) -> dict[st
 @pytest.mark.parametrize(
     "interior", [1024, pytest.param(25_600, marks=pytest.mark.slow)], ids=lambda n: f"{n} points"
 )
-def test_the_authors_first_norms_lie_in_the_spread_of_ours(interior: int, tmp_path: Path) -> None:
+def test_the_authors_first_norms_lie_in_the_spread_of_ours(
+    interior: int, tmp_path: Path, without_results: None
+) -> None:
     """Of Allen-Cahn with RBA, whose weights are so small at step 2 that the interior hardly counts."""
     lines = (TRACES / "allen-cahn_rba.csv").read_text().splitlines()[:2]
     recorded = dict(zip(*(line.split(",") for line in lines), strict=True))

@@ -17,6 +17,8 @@ from pinn.engine import Config, train
 from pinn.plugins.weightings.gradient_norms import GradientNorms
 from pinn.plugins.weightings.vanilla import Vanilla
 
+pytestmark = pytest.mark.usefixtures("without_results")
+
 MakeConfig = Callable[..., Config]
 
 

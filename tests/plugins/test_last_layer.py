@@ -15,6 +15,8 @@ from pinn.engine.training.run import train
 from pinn.engine.training.state import initial_state
 from pinn.plugins.optimizers.gauss_newton import GaussNewton
 
+pytestmark = pytest.mark.usefixtures("without_results")
+
 MakeConfig = Callable[..., Config]
 
 
