@@ -174,7 +174,9 @@ def draw(found: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
             seconds = [each / CORES for each in spent]
             style, label = ("--" if peer else "-"), (name if not place else None)
             axes.loglog(seconds, error, style, color=colour, lw=1, label=label)
-    for minutes in MINUTES:
+    longest = max(curve[-1][1] for curves in found.values() for curve in curves.values()) / CORES
+    axes.set_xlim(1, 1.3 * longest)
+    for minutes in [m for m in MINUTES if 60 * m < 1.2 * longest]:
         axes.axvline(60 * minutes, color="0.85", lw=0.8, zorder=0)
         unit = "" if minutes in (10, 15) else " min"  # they stand close together
         axes.annotate(f"{minutes}{unit}", (60 * minutes, 1.01), xycoords=("data", "axes fraction"),
