@@ -12,16 +12,16 @@ from pinn.core.domain import Box
 from pinn.core.errors import PartError, Whence, nearest, one_of
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.quantities import parts_of
-from pinn.engine.derivatives.scales import scales_of
 from pinn.engine.derivatives.series import Series
 
 
 def components(problem: Problem) -> tuple[str, ...]:
     """The real functions that a network puts out, in order: a complex field is two."""
-    return tuple(part for name in problem.fields for part in _components(problem, name))
+    return tuple(part for name in problem.fields for part in parts_of_field(problem, name))
 
 
-def _components(problem: Problem, field: str) -> tuple[str, ...]:
+def parts_of_field(problem: Problem, field: str) -> tuple[str, ...]:
+    """The real functions that a field is made of."""
     return parts_of(field) if field in problem.complex_fields else (field,)
 
 
@@ -31,20 +31,6 @@ def coordinates_of(problem: Problem, field: str) -> tuple[str, ...]:
         return problem.domain.names
     own = problem.fields[field]
     return tuple(name for name in problem.domain.names if name in own)
-
-
-def scaled(problem: Problem, outputs: Any) -> dict[str, Any]:
-    """The fields from a network's outputs (n, components), each in its scale."""
-    found: dict[str, Any] = {}
-    scales = scales_of(problem)
-    for field in problem.fields:
-        middle, size = scales.get(field, (0.0, 1.0))
-        middles = complex(middle).real, complex(middle).imag
-        for part, shift in zip(_components(problem, field), middles, strict=False):
-            column = outputs[:, len(found)]
-            column = column if size == 1 else size * column
-            found[part] = column + shift if shift else column
-    return found
 
 
 def build_network(
@@ -64,7 +50,7 @@ def build_network(
     order = components(problem)
     networks, axes, places = [], [], []
     for names, fields in groups.items():
-        outputs = tuple(part for field in fields for part in _components(problem, field))
+        outputs = tuple(part for field in fields for part in parts_of_field(problem, field))
         box = Box(**{name: problem.domain.intervals[name] for name in names})
         networks.append(build(box, outputs))
         axes.append([problem.domain.names.index(name) for name in names])

@@ -14,7 +14,8 @@ from pinn.core.domain import Points
 from pinn.core.errors import PinnError
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.cuts import Places, bisected
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors, parts_of
+from pinn.engine.derivatives.fields import components
+from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
 from pinn.engine.derivatives.unknowns import start_values
 
 LINES, ALONG = 5, 513
@@ -127,9 +128,8 @@ def _equations(
         return fluxes[-1][0]
 
     named = dict(zip(problem.domain.names, places.T, strict=True))
-    parts = [part for field in problem.complex_fields for part in parts_of(field)]
     numbers = start_values(problem, places)
-    fields = [*problem.fields, *parts]
+    fields = components(problem)
     q = Quantities(named, fields, resolve, numbers, differentiate, problem.complex_fields)
     return named_tensors(problem.equations(q), len(places), "the equations")
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from pinn.core.domain import Points
 from pinn.core.errors import PinnError
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors, parts_of
+from pinn.engine.derivatives.fields import components
+from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
 from pinn.engine.derivatives.unknowns import start_values
 
 LINEAR = 1e-9
@@ -109,8 +110,7 @@ def _residuals(
         return slopes[-1]
 
     named = dict(zip(problem.domain.names, places.T, strict=True))
-    parts = [part for field in problem.complex_fields for part in parts_of(field)]
-    q = Quantities(named, [*problem.fields, *parts], resolve, others, None, problem.complex_fields)
+    q = Quantities(named, components(problem), resolve, others, None, problem.complex_fields)
     found = named_tensors(condition.residual(q), len(places), condition.name, condition.name)
     for name, residual in found.items():
         if residual.requires_grad:

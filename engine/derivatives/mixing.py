@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinn.core.errors import PartError, Whence, one_of, out_of_memory
 from pinn.core.problem import Problem
-from pinn.engine.derivatives.fields import components, scaled
+from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.quantities import Quantities
 from pinn.engine.derivatives.residuals import (
     Residuals,
@@ -20,6 +20,7 @@ from pinn.engine.derivatives.residuals import (
     places_of,
     read_series,
 )
+from pinn.engine.derivatives.scales import scaled
 from pinn.engine.derivatives.unknowns import start_values
 
 POINTS = 8

@@ -19,7 +19,7 @@ from pinn.engine.derivatives.expressions import (
     expanded,
     expansion,
 )
-from pinn.engine.derivatives.fields import Columns, components, scaled
+from pinn.engine.derivatives.fields import Columns, components
 from pinn.engine.derivatives.jets import Functional, Jets, MultiIndex, jets
 from pinn.engine.derivatives.operators import AT_EACH_POINT
 from pinn.engine.derivatives.quadrature import quadrature
@@ -33,7 +33,7 @@ from pinn.engine.derivatives.quantities import (
     named_tensors,
     parts_of,
 )
-from pinn.engine.derivatives.scales import check_scales
+from pinn.engine.derivatives.scales import check_scales, scaled
 from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import start_values, true_values, unknowns_of
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pinn.core.errors import PartError, Whence, nearest, one_of
 from pinn.core.problem import Problem
+from pinn.engine.derivatives.fields import parts_of_field
 from pinn.engine.derivatives.known_values import values_of_conditions, values_of_measurements
 
 MEASURED = "measured"
@@ -21,6 +22,20 @@ def scales_of(problem: Problem) -> Scales:
     if isinstance(problem.scales, str):
         return _remembered(problem)
     return {name: middle_and_size(scale) for name, scale in problem.scales.items()}
+
+
+def scaled(problem: Problem, outputs: Any) -> dict[str, Any]:
+    """The fields from a network's outputs (n, components), each in its scale."""
+    found: dict[str, Any] = {}
+    scales = scales_of(problem)
+    for field in problem.fields:
+        middle, size = scales.get(field, (0.0, 1.0))
+        middles = complex(middle).real, complex(middle).imag
+        for part, shift in zip(parts_of_field(problem, field), middles, strict=False):
+            column = outputs[:, len(found)]
+            column = column if size == 1 else size * column
+            found[part] = column + shift if shift else column
+    return found
 
 
 def middle_and_size(scale: Any) -> tuple[Any, Any]:

@@ -27,6 +27,16 @@ def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) 
     Raises:
         PinnError: a domain or a part of its boundary in which no points lie.
     """
+    conditions = draw_conditions(problem, points, seed, like)
+    stream = numpy_generator(seed, "sampling", 0)
+    interior = _inside(points.sampler, problem.domain, points.options.interior, stream)
+    return PointSet(torch.as_tensor(interior, dtype=like.dtype, device=like.device), conditions)
+
+
+def draw_conditions(
+    problem: Problem, points: Collocation, seed: int, like: Tensor
+) -> dict[str, Tensor]:
+    """The points of every condition, by its name."""
     conditions = {}
     for condition in conditions_of(problem):
         if isinstance(condition, Measurements):
@@ -40,9 +50,7 @@ def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) 
                 placed = _on_faces(condition, problem.domain, count, sampler, seed)
             drawn = with_normals(condition, law, *placed)
         conditions[condition.name] = torch.as_tensor(drawn, dtype=like.dtype, device=like.device)
-    stream = numpy_generator(seed, "sampling", 0)
-    interior = _inside(points.sampler, problem.domain, points.options.interior, stream)
-    return PointSet(torch.as_tensor(interior, dtype=like.dtype, device=like.device), conditions)
+    return conditions
 
 
 def with_normals(condition: Condition, law: Residuals, points: Points, normals: Points) -> Points:

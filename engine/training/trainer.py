@@ -23,7 +23,7 @@ from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.sampling import draw_points, redraw_interior
+from pinn.engine.training.sampling import draw_conditions, redraw_interior
 from pinn.engine.training.state import State
 from pinn.engine.training.undefined import undefined
 from pinn.engine.training.undisturbed import undisturbed
@@ -119,10 +119,9 @@ class Trainer:
         before, state = self.stage.problem, self.state
         state.next_stage(self.config.stages[state.stage + 1].optimizer)
         if self.stage.problem != before:
-            points = evolve(self.config.points, options=self.stage.points)
-            like = state.points.interior
-            drawn = draw_points(self.stage.problem, points, self.config.run.seed, like)
-            state.points = evolve(state.points, conditions=drawn.conditions)
+            config, like = self.config, state.points.interior
+            drawn = draw_conditions(self.stage.problem, config.points, config.run.seed, like)
+            state.points = evolve(state.points, conditions=drawn)
             state.best_loss = math.inf
         self.use_loss_of_stage()
 

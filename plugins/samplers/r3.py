@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 
-from pinn.core import Box, Points, Sampler, Shape
+from pinn.core import Points, Shape
+from pinn.plugins.samplers.uniform import Uniform
 
 
 @frozen
-class RetainResampleRelease(Sampler):
+class RetainResampleRelease(Uniform):
     """Points whose |r|, summed over equations, is above the mean stay; the others are drawn anew.
 
     All are uniform at first, and so are the new ones: a point is released once its residual has fallen.
@@ -19,9 +20,6 @@ class RetainResampleRelease(Sampler):
     """
 
     name = "r3"
-
-    def draw(self, domain: Box, count: int, generator: np.random.Generator) -> Points:
-        return generator.uniform(domain.lower, domain.upper, (count, domain.dimension))
 
     def redraw(
         self,

@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 
-from pinn.core import Box, Points, Sampler, Shape, at_least, option
+from pinn.core import Points, Shape, at_least, option
+from pinn.plugins.samplers.uniform import Uniform
 
 LEAST = 1e-9
 """Of c: where hardly a residual is not zero, other candidates fill up the number of points."""
 
 
 @frozen
-class ResidualAdaptiveDistribution(Sampler):
+class ResidualAdaptiveDistribution(Uniform):
     """New points drawn of many candidates with probability ∝ |r|ᵏ / mean |r|ᵏ + c.
 
     The first points are uniform. Wu, Zhu, Tan, Kartha & Lu 2023, CMAME 403, arXiv 2207.10289 (RAD).
@@ -29,9 +30,6 @@ class ResidualAdaptiveDistribution(Sampler):
     candidates: int = option(
         10, "uniform points for each that is drawn, at which residuals are seen", at_least(1)
     )
-
-    def draw(self, domain: Box, count: int, generator: np.random.Generator) -> Points:
-        return generator.uniform(domain.lower, domain.upper, (count, domain.dimension))
 
     def redraw(
         self,
