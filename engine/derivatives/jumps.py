@@ -15,7 +15,8 @@ from pinn.core.errors import PinnError
 from pinn.core.problem import Problem
 from pinn.engine.derivatives.cuts import Places, bisected
 from pinn.engine.derivatives.fields import components
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.quantities import named_tensors
+from pinn.engine.derivatives.stand_ins import stand_ins
 from pinn.engine.derivatives.unknowns import start_values
 
 LINES, ALONG = 5, 513
@@ -113,24 +114,16 @@ def _equations(
     def constant() -> Tensor:
         return torch.full((len(places),), 0.7, dtype=places.dtype, requires_grad=True)
 
-    def resolve(forms: Forms) -> Tensor:
-        terms = []
-        for form in forms.values():
-            for index, factor in form.items():
-                value = constant()
-                if any(index):
-                    slopes.append(value)
-                terms.append(factor * value)
-        return torch.stack(terms).sum(0)
+    def slope() -> Tensor:
+        slopes.append(constant())
+        return slopes[-1]
 
     def differentiate(what: Any, _: Any) -> Tensor:
         fluxes.append((constant(), what))
         return fluxes[-1][0]
 
-    named = dict(zip(problem.domain.names, places.T, strict=True))
-    numbers = start_values(problem, places)
-    fields = components(problem)
-    q = Quantities(named, fields, resolve, numbers, differentiate, problem.complex_fields)
+    fields = {name: constant() for name in components(problem)}
+    q = stand_ins(problem, places, fields, slope, start_values(problem, places), differentiate)
     return named_tensors(problem.equations(q), len(places), "the equations")
 
 

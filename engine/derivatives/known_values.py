@@ -13,8 +13,8 @@ from torch import Tensor
 from pinn.core.domain import Points
 from pinn.core.errors import PinnError
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
-from pinn.engine.derivatives.fields import components
-from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
+from pinn.engine.derivatives.quantities import named_tensors
+from pinn.engine.derivatives.stand_ins import stand_ins
 from pinn.engine.derivatives.unknowns import start_values
 
 LINEAR = 1e-9
@@ -97,20 +97,11 @@ def _residuals(
     others = {n: v.requires_grad_() for n, v in start_values(problem, places).items()}
     slopes: list[Tensor] = []
 
-    def resolve(forms: Forms) -> Tensor:
-        terms = [
-            factor * (slope() if any(index) or field not in leaves else leaves[field])
-            for field, form in forms.items()
-            for index, factor in form.items()
-        ]
-        return torch.stack(terms).sum(0)
-
     def slope() -> Tensor:
         slopes.append(torch.zeros(len(places), dtype=places.dtype, requires_grad=True))
         return slopes[-1]
 
-    named = dict(zip(problem.domain.names, places.T, strict=True))
-    q = Quantities(named, components(problem), resolve, others, None, problem.complex_fields)
+    q = stand_ins(problem, places, leaves, slope, others)
     found = named_tensors(condition.residual(q), len(places), condition.name, condition.name)
     for name, residual in found.items():
         if residual.requires_grad:

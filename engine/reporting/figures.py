@@ -108,7 +108,8 @@ class Solution:
     def is_number(self) -> bool:
         """Whether the network's values are alike everywhere, and so are the reference's."""
         values = [self.network] if self.reference is None else [self.network, self.reference]
-        return all(np.nanmin(each) == np.nanmax(each) for each in values)
+        known = [each[~np.isnan(each)] for each in values]
+        return all(each.size and each.min() == each.max() for each in known)
 
     @property
     def scattered(self) -> bool:

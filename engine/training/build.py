@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.core.domain import Box, Points, Shape, inner_values
+from pinn.core.domain import Box, Points, Shape
 from pinn.core.errors import PartError, PinnError, Whence, nearest, one_of, out_of_memory
 from pinn.core.parts import Network
-from pinn.core.problem import Condition, Problem, conditions_of
+from pinn.core.problem import Problem
 from pinn.core.randomness import torch_generator
 from pinn.core.tracebacks import one_line
 from pinn.engine.configuration.config import Config
 from pinn.engine.derivatives.fields import build_network
-from pinn.engine.derivatives.jumps import jumps
 from pinn.engine.derivatives.mixing import check_points_stay_apart
-from pinn.engine.derivatives.scales import MEASURED, scales_of
 from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
+from pinn.engine.training.notes import notes_of_problem
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.sizes import notes_of_sizes
 from pinn.engine.training.undefined import VALUE
@@ -57,8 +56,7 @@ def _built(
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
-    told = (_inner_conditions, _measured_sizes, _jumps)
-    evaluator.notes += [note for of in told for note in of(config.problem)]
+    evaluator.notes += notes_of_problem(config.problem)
     _try(config.network, module, objective, evaluator)
     for stage in config.stages:
         other = objective.changed(stage.problem, first.factors, first.points.chunk)
@@ -128,36 +126,6 @@ def _try(
             ": no equation and no condition depends on the network: its ansatz fixes every field",
         )
     _check_finite(problem, dict(zip(objective.equations.names, found, strict=True)), places)
-
-
-def _inner_conditions(problem: Problem) -> Iterator[str]:
-    """That conditions are where a coordinate has a value inside: meant, or a mistaken end."""
-    for condition in conditions_of(problem):
-        if isinstance(condition, Condition):
-            for name, value in inner_values(problem.domain, condition.on):
-                low, high = problem.domain.intervals[name]
-                yield (
-                    f"condition {condition.name!r} is inside of the domain, at {name} = {value:g}; its "
-                    f"ends are {low:g} and {high:g}"
-                )
-
-
-def _measured_sizes(problem: Problem) -> Iterator[str]:
-    if problem.scales == MEASURED:
-        found = [f"{n} {mid:g} ± {size:g}" for n, (mid, size) in scales_of(problem).items()]
-        rest = [name for name in problem.fields if name not in scales_of(problem)]
-        unknown = f"; no condition says how large {', '.join(rest)} is" if rest else ""
-        yield f"sizes of fields, as conditions and data have them: {', '.join(found) or 'none'}{unknown}"
-
-
-def _jumps(problem: Problem) -> Iterator[str]:
-    for jump in jumps(problem):
-        place = zip(problem.domain.names, jump.place, strict=True)
-        where = ", ".join(f"{name} = {value:.3g}" for name, value in place)
-        yield (
-            f"equation {jump.equation!r} multiplies a slope with what jumps, as at {where}: no point is "
-            "on the jump, and nothing says what holds across it; let the flux be a field of its own"
-        )
 
 
 def _two_points(domain: Shape) -> Points:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Gated(nn.Module):
-    """H ← U + Z (V − U) after every hidden layer."""
+    """H ← U + Z (V − U) after every hidden layer, with the encoders' U and V."""
 
     def __init__(
         self,
@@ -29,5 +29,8 @@ class Gated(nn.Module):
         h = self.embedding(x)
         u, v = (self.activation(encoder(h)) for encoder in self.encoders)
         for layer in self.hidden:
-            h = u + self.activation(layer(h)) * (v - u)
+            h = self.through(layer, h, u, v)
         return self.output(h)
+
+    def through(self, layer: nn.Module, h: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return u + self.activation(layer(h)) * (v - u)

@@ -38,7 +38,7 @@ class PirateNet(FeedForward):
         return Pirate(
             embedding=embedding,
             encoders=[layer(embedding.width, self.width) for _ in range(2)],
-            blocks=[
+            hidden=[
                 Block(
                     layer(embedding.width, self.width),
                     layer(self.width, self.width),

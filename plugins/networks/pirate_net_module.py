@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
+
+from pinn.plugins.networks.modified_mlp_module import Gated
 
 
 class Block(nn.Module):
@@ -30,25 +30,9 @@ class Block(nn.Module):
         return x + self.alpha * (self.activation(self.third(z)) - x)
 
 
-class Pirate(nn.Module):
-    def __init__(
-        self,
-        embedding: nn.Module,
-        encoders: Sequence[nn.Module],
-        blocks: Sequence[Block],
-        output: nn.Module,
-        activation: nn.Module,
-    ) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self.encoders = nn.ModuleList(encoders)
-        self.blocks = nn.ModuleList(blocks)
-        self.output = output
-        self.activation = activation
+class Pirate(Gated):
+    """The same with blocks for hidden layers."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.embedding(x)
-        u, v = (self.activation(encoder(x)) for encoder in self.encoders)
-        for block in self.blocks:
-            x = block(x, u, v)
-        return self.output(x)
+    def through(self, layer: nn.Module, h: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        found: Tensor = layer(h, u, v)
+        return found

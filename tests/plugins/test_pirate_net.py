@@ -39,7 +39,7 @@ def test_its_blocks_are_what_the_formula_says() -> None:
     network = build(PirateNet(width=5, depth=2, fourier_features=3, alpha=0.3))
     x = network.embedding(places())
     u, v = (torch.tanh(encoder(x)) for encoder in network.encoders)
-    for block in network.blocks:
+    for block in network.hidden:
         f = torch.tanh(block.first(x))
         z = f * u + (1 - f) * v
         g = torch.tanh(block.second(z))
@@ -52,7 +52,7 @@ def test_the_shortcut_is_learnt() -> None:
     """Every block has a gradient from the first step on."""
     network = build(PirateNet(width=6, depth=3, fourier_features=4))
     network(places()).square().sum().backward()
-    assert all(block.alpha.grad.abs() > 0 for block in network.blocks)
+    assert all(block.alpha.grad.abs() > 0 for block in network.hidden)
 
 
 @pytest.mark.parametrize(
