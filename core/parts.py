@@ -64,6 +64,20 @@ class Sampler(ABC):
         """
         return self.draw(domain.box, len(points), generator)
 
+    def redraw_from(
+        self,
+        memory: Points | None,
+        domain: Shape,
+        points: Points,
+        residuals: Callable[[Points], Points],
+        generator: np.random.Generator,
+    ) -> tuple[Points, Points | None]:
+        """The same for a sampler that remembers: the points, and what the next call gets as `memory`.
+
+        An array of any shape, which is saved with the run; None at first. This is what training calls.
+        """
+        return self.redraw(domain, points, residuals, generator), None
+
 
 @frozen(eq=False)
 class Terms:
@@ -75,6 +89,10 @@ class Terms:
         factors: of each term so far, by name; 1 before the first balance.
         losses: of each without its factor, (terms,).
         gradients: of each without its factor, (terms, parameters).
+        traces: computes those of the tangent kernels, mean_i ‖∂ρ_i/∂θ‖², (terms,), where a term is
+            mean_i ρ_i²; about as dear as a step of Gauss-Newton.
+        memory: what `Weighting.remember` returned after the balance before this one, if any.
+        generator: of random numbers, another one at every step.
     """
 
     equations: tuple[str, ...]
@@ -82,13 +100,20 @@ class Terms:
     factors: Mapping[str, float]
     losses: Tensor
     gradients: Tensor
+    traces: Callable[[], Tensor]
+    memory: Mapping[str, Tensor]
+    generator: np.random.Generator
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.equations + self.conditions
 
 
 class Weighting(ABC):
     """Weights λ of the interior points; the loss is mean((λ r)²).
 
-    A subclass has `update`, or `update_at` where it asks where the points are; one that balances the
-    terms of the loss against each other has `balanced_every` and `balance`.
+    A subclass has `update`, or `update_at` where it asks where the points are or how many steps were
+    made; one that balances the terms of the loss against each other has `balanced_every` and `balance`.
     """
 
     name: ClassVar[str]
@@ -106,8 +131,12 @@ class Weighting(ABC):
         """
         raise NotImplementedError
 
-    def update_at(self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor) -> Tensor:
-        """The same, knowing the points: {coordinate: (points,)}. This is what training calls."""
+    def update_at(
+        self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor, step: Tensor
+    ) -> Tensor:
+        """The same, knowing the points, {coordinate: (points,)}, and the number of steps made so far, a
+        scalar. This is what training calls.
+        """
         return self.update(weights, residuals)
 
     def contributions(self, weights: Tensor, residuals: Tensor) -> Tensor:
@@ -123,6 +152,10 @@ class Weighting(ABC):
 
         They multiply those of the configuration; what is not named keeps its own.
         """
+        return {}
+
+    def remember(self, terms: Terms) -> Mapping[str, Tensor]:
+        """What the next balance finds in `terms.memory`; called after each."""
         return {}
 
 

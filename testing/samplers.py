@@ -102,15 +102,28 @@ def points_drawn_anew_lie_in_the_box(trial: Trial, box: Box, count: int, seed: i
 
         handed = points.copy()
         with global_generators_untouched("redraw", MEND):
-            found = trial.part.redraw(box, handed, residuals, np.random.default_rng(seed))
+            found, kept = trial.part.redraw_from(
+                None, box, handed, residuals, np.random.default_rng(seed)
+            )
         assert np.array_equal(points, handed), (
             "redraw writes into the points that it is handed: work on a copy, points.copy()"
         )
         _check_points("redraw", found, box, count)
-        again = trial.fresh().redraw(box, points, residuals, np.random.default_rng(seed))
-        assert np.array_equal(found, again), (
-            "redraw returns other points from the same generator and residuals: make it "
-            "depend on its arguments alone"
+        assert kept is None or isinstance(kept, np.ndarray), (
+            "redraw_from returns something else than an array to remember, which is saved with the run"
+        )
+        handed = None if kept is None else kept.copy()
+        for memory in (None, handed):
+            pair = [
+                part.redraw_from(memory, box, points, residuals, np.random.default_rng(seed))[0]
+                for part in (trial.part, trial.fresh())
+            ]
+            assert np.array_equal(*pair), (
+                "redraw returns other points from the same generator and residuals: make it "
+                "depend on its arguments alone"
+            )
+        assert handed is None or np.array_equal(np.asarray(kept), handed), (
+            "redraw_from writes into the memory that it is handed: return another array"
         )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pinn.core.parts import Weighting
+from pinn.core.parts import Terms, Weighting
 from pinn.testing.companions import SmallProblem
 from pinn.testing.declaration import DECLARATION
 from pinn.testing.probes.devices import META, check_device
@@ -100,16 +103,16 @@ def its_weights_are_finite_and_not_negative(trial: Trial, shape: Shape, seed: in
     scales = {1.0: "", 1e-12: " for residuals of 1e-12", 1e6: " for residuals of 1e6"}
     for scale, told in {**scales, 0.0: " for residuals that are all zero"}.items():
         weights, residuals = _start(trial.part, shape), scale * _random(shape, seed)
-        for _ in range(5):
-            weights = _updated(trial.part, weights, residuals)
+        for step in (0, 1, 2, 1000, 10**6):
+            weights = _updated(trial.part, weights, residuals, step)
             _check_weights("update", weights, told)
 
 
-def _updated(weighting: Any, weights: Tensor, residuals: Tensor) -> Tensor:
+def _updated(weighting: Any, weights: Tensor, residuals: Tensor, step: int = 7) -> Tensor:
     """As training does it, in the shape of the residuals."""
     with torch.no_grad(), global_generators_untouched("update", "weights must not be random"):
         places = {n: c.to(residuals) for n, c in _places(residuals.shape[1]).items()}
-        found = weighting.update_at(places, weights, residuals)
+        found = weighting.update_at(places, weights, residuals, residuals.new_tensor(step))
     shape = tuple(residuals.shape)
     assert isinstance(found, Tensor), (
         f"update returns {type(found).__name__}: return the new weights, a tensor"
@@ -137,10 +140,11 @@ def its_update_keeps_the_precision(trial: Trial) -> None:
 def its_update_leaves_what_it_is_given_alone(trial: Trial, shape: Shape, seed: int) -> None:
     weights, residuals = _start(trial.part, shape) + 0.5, _random(shape, seed)
     places = _places(shape[1])
-    given = {"weights": weights, "residuals": residuals, **places}
+    step = residuals.new_tensor(3)
+    given = {"weights": weights, "residuals": residuals, "step": step, **places}
     before = {name: tensor.clone() for name, tensor in given.items()}
     with torch.no_grad():
-        updated = trial.part.update_at(places, weights, residuals).expand(shape)
+        updated = trial.part.update_at(places, weights, residuals, step).expand(shape)
         trial.part.contributions(updated, residuals)
     for name, tensor in given.items():
         assert torch.equal(tensor, before[name]), (
@@ -180,10 +184,10 @@ def a_permutation_of_the_points_permutes_the_weights(trial: Trial, shape: Shape,
     places, residuals = _places(shape[1], seed), _random(shape, seed)
     weights = _start(trial.part, shape) + _random(shape, seed + 1).abs()
     order = torch.randperm(shape[1], generator=torch.Generator().manual_seed(seed))
-    moved = {name: column[order] for name, column in places.items()}
+    moved, step = {name: column[order] for name, column in places.items()}, residuals.new_tensor(3)
     with torch.no_grad():
-        plain = trial.part.update_at(places, weights, residuals)
-        permuted = trial.part.update_at(moved, weights[:, order], residuals[:, order])
+        plain = trial.part.update_at(places, weights, residuals, step)
+        permuted = trial.part.update_at(moved, weights[:, order], residuals[:, order], step)
     expected = plain.expand(shape)[:, order]
     off = float((permuted.expand(shape) - expected).abs().max())
     assert off <= CLOSE * float(expected.abs().max()), (
@@ -230,11 +234,56 @@ def its_contributions_lead_a_gradient_to_the_residuals(trial: Trial) -> None:
     )
 
 
+def its_balances_are_factors_of_terms(trial: Trial) -> None:
+    """For terms of any size, among them such as are zero."""
+    if not trial.part.balanced_every():
+        return
+    for size in (1.0, 1e-20, 1e20, 0.0):
+        memory: Mapping[str, Tensor] = {}
+        factors = dict.fromkeys(TERMS, 1.0)
+        for round_of in range(4):
+            terms = _terms(size, round_of, factors, memory)
+            found = trial.part.balance(terms)
+            for name, factor in found.items():
+                assert name in TERMS, (
+                    f"balance names {name!r}: return factors of terms.equations and terms.conditions"
+                )
+                assert 0 <= float(factor) < math.inf, (
+                    f"balance returns the factor {factor} for losses of about {size:g}: factors must be "
+                    "finite and not negative; where you divide, leave out terms whose size is zero"
+                )
+            kept = trial.part.remember(terms)
+            assert all(isinstance(each, Tensor) for each in kept.values()), (
+                "remember returns something that is no tensor: return tensors by name, which are saved"
+            )
+            again = trial.fresh().balance(_terms(size, round_of, factors, memory))
+            assert again == found, (
+                "balance returns other factors for the same terms when it is asked again: what it needs "
+                "of earlier balances, return from remember and read from terms.memory; draw random "
+                "numbers from terms.generator"
+            )
+            factors, memory = factors | {n: float(f) for n, f in found.items()}, kept
+
+
+TERMS = ("first", "second", "inflow", "walls")
+
+
+def _terms(
+    size: float, round_of: int, factors: Mapping[str, float], memory: Mapping[str, Tensor]
+) -> Terms:
+    losses = size * _random((len(TERMS),), round_of).abs()
+    gradients = size * _random((len(TERMS), 5), round_of + 10)
+    generator = np.random.default_rng(round_of)
+    return Terms(
+        TERMS[:2], TERMS[2:], factors, losses, gradients, lambda: losses, memory, generator
+    )
+
+
 def its_code_runs_on_any_device(trial: Trial) -> None:
     weights, residuals = torch.ones(2, 7, device=META), torch.ones(2, 7, device=META)
     places = {name: column.to(META) for name, column in _places(7).items()}
-    part = trial.part
-    check_device("update", LIKE, lambda: part.update_at(places, weights, residuals))
+    part, step = trial.part, torch.ones((), device=META)
+    check_device("update", LIKE, lambda: part.update_at(places, weights, residuals, step))
     check_device("contributions", LIKE, lambda: part.contributions(weights, residuals))
 
 
@@ -248,6 +297,7 @@ CHECKS = (
     ORDER,
     its_contributions_are_each_points_own,
     its_contributions_lead_a_gradient_to_the_residuals,
+    its_balances_are_factors_of_terms,
     its_code_runs_on_any_device,
     its_training_step_can_be_compiled,
     it_trains_and_continues_exactly,

@@ -127,7 +127,7 @@ def test_the_core_is_small_and_flat() -> None:
     files = list((ROOT / "core").rglob("*.py"))
     assert {path.parent for path in files} == {ROOT / "core"}
     assert len(files) <= 23
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 4_500
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 4_600
 
 
 def test_the_wheel_holds_every_package_and_what_lies_in_it() -> None:

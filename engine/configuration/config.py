@@ -135,6 +135,7 @@ class Config:
     """A checked configuration: every part is built, every option has a value.
 
     Attributes:
+        balancing: the weighting that balances the terms of the loss, often `weighting` itself.
         start: the directory of the run whose network this one starts from; None: from random numbers.
         folder: where the run's directory, if relative, begins: what the working directory was.
     """
@@ -144,6 +145,7 @@ class Config:
     network: Network
     points: Collocation
     weighting: Weighting
+    balancing: Weighting
     factors: Mapping[str, float]
     stages: tuple[Stage, ...]
     observers: tuple[Observer, ...]
@@ -162,6 +164,7 @@ class Config:
             self.points.sampler,
             *(sampler for sampler, _ in self.points.own.values()),
             self.weighting,
+            *([self.balancing] if self.balancing is not self.weighting else []),
             *(stage.optimizer for stage in self.stages),
             *(observer.analyzer for observer in self.observers),
         ]
@@ -177,10 +180,17 @@ class Config:
             "problem": _named(self.problem),
             "network": _named(self.network) | self._started(),
             "points": self.points.table(),
-            "weighting": _named(self.weighting) | {"factors": dict(self.factors)},
+            "weighting": _named(self.weighting)
+            | self._balanced()
+            | {"factors": dict(self.factors)},
             "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
             "analyzers": [observer.table() for observer in self.observers],
         }
+
+    def _balanced(self) -> dict[str, Any]:
+        if self.balancing is self.weighting:
+            return {}
+        return {"balance": _named(self.balancing)}
 
     def _started(self) -> dict[str, str]:
         """Seen from the run's directory, so that both may be moved together and this one alone."""

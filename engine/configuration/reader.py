@@ -187,6 +187,7 @@ class _Reader:
         sampler, points = self.part("sampler")
         own = self.condition_samplers(points)
         weighting, weights = self.part("weighting")
+        balancing = self.balancing(weighting, weights)
         stages = self.parts("optimizer")
         problems = [
             self.stage_problem(f"[[optimizers]] {place} problem", options, problem)
@@ -220,6 +221,7 @@ class _Reader:
             network=network,
             points=Collocation(sampler, points, own),
             weighting=weighting,
+            balancing=balancing,
             factors=weights.factors,
             stages=tuple(
                 _stage(*stage, until, points, weights, of_stage)
@@ -266,6 +268,16 @@ class _Reader:
             for name, table in points.conditions.items()
             if isinstance(table, dict)
         }
+
+    def balancing(self, weighting: Any, weights: WeightingOptions | None) -> Any:
+        """The weighting that balances the terms of the loss."""
+        if weights is None or weights.balance is None:
+            return weighting
+        where = "[weighting.balance]"
+        part, _ = self.built(where, weights.balance, evolve(KINDS["weighting"], options=None))
+        if part is not None and not part.balanced_every():
+            self.faults.append(f"{where} name: {part.name} weighs points, and balances no terms")
+        return part
 
     def observers(self) -> tuple[Observer, ...] | None:
         """The analyzers and their schedules; None where one of them cannot be built."""

@@ -101,7 +101,7 @@ class Closure:
         fixed = self.objective.weighting.static
         if fixed and self._last is not None and self._last.answers(parameters, points):
             return self._last.evaluation
-        evaluation = self.objective.evaluate(parameters, points, weights, update)
+        evaluation = self.objective.evaluate(parameters, points, weights, update, self.state.step)
         if fixed:
             seen = tuple(parameter.detach().clone() for parameter in parameters)
             self._last = _Answered(seen, points, evaluation)

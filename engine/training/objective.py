@@ -160,17 +160,28 @@ class Objective:
         return other
 
     def evaluate(
-        self, parameters: Parameters, points: PointSet, weights: Tensor, update: bool = True
+        self,
+        parameters: Parameters,
+        points: PointSet,
+        weights: Tensor,
+        update: bool = True,
+        step: int = 0,
     ) -> Evaluation:
-        """The loss and its gradient; with `update`, under weights updated from these residuals."""
-        parameters = tuple(parameters)
+        """The loss and its gradient; with `update`, under weights updated from these residuals.
+
+        Args:
+            step: how many were made so far, which the update may ask for.
+        """
+        parameters, made = tuple(parameters), points.interior.new_tensor(step)
         if self._larger_than_chunk(points.interior) or self._larger_than_chunk(
             *points.conditions.values()
         ):
-            return self._in_chunks(parameters, points, weights, update)
-        loss = self._loss_after_update if update and not self.weighting.static else self._loss
+            return self._in_chunks(parameters, points, weights, made if update else None)
         located = points.interior, tuple(points.conditions.values())
-        return Evaluation(*loss(parameters, located, weights, self.factors))
+        given = parameters, located, weights, self.factors
+        if update and not self.weighting.static:
+            return Evaluation(*self._loss_after_update(*given, made))
+        return Evaluation(*self._loss(*given))
 
     def gradients_of_terms(self, points: PointSet, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Of each of `names` the loss without its factor, (names,), and its gradient (names, P)."""
@@ -246,30 +257,52 @@ class Objective:
         The last block of several begins early enough to be as large as the others, and leaves out what
         they had, so that one compiled function serves them all. `once`: evaluated eagerly.
         """
+        for _, found, gradients in self._rows(
+            parameters, points, weights, rows, self.factors, once
+        ):
+            yield found.reshape(-1), gradients.flatten(0, 1)
+
+    def traces(self, points: PointSet, weights: Tensor, rows: int = 1024) -> Tensor:
+        """Of each of `names` mean_i ‖∂ρ_i/∂θ‖² without its factor, (names,): the traces of K = JJᵀ."""
+        one = torch.ones_like(self.factors)
+        found = dict.fromkeys(self.names, points.interior.new_zeros(()))
+        for names, _, gradients in self._rows(self.parameters, points, weights, rows, one):
+            sums = gradients.square().sum((0, 2))
+            if len(names) == 1:
+                sums = sums.sum()[None]  # a condition of several parts
+            found |= {name: found[name] + each for name, each in zip(names, sums, strict=True)}
+        return torch.stack(list(found.values()))
+
+    def _rows(
+        self,
+        parameters: Parameters,
+        points: PointSet,
+        weights: Tensor,
+        rows: int,
+        factors: Tensor,
+        once: bool = False,
+    ) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
+        """Names of the terms, and of each block ρ (n, k) and its derivatives (n, k, parameters)."""
         parameters = tuple(parameter.detach() for parameter in parameters)
         of_equations, of_conditions = self._rows_of_equations, self._rows_of_conditions
         if once:
             of_equations = partial(Objective._rows_of_equations, self)
             of_conditions = {name: partial(self._rows_of_condition, name) for name in of_conditions}
-        inside = [(of_equations, points.interior, weights.T)] if self.equations.names else []
+        names = self.equations.names
+        inside = [(names, of_equations, points.interior, weights.T)] if names else []
         sets = inside + [
-            (of_conditions[name], located, located.new_zeros(len(located), 0))
+            ((name,), of_conditions[name], located, located.new_zeros(len(located), 0))
             for name, located in points.conditions.items()
         ]
-        for function, located, weight in sets:
+        for names, function, located, weight in sets:
             count = len(located)
             size = math.ceil(count / math.ceil(count / rows))
             scale = count**-0.5
             for begin in range(0, count, size):
                 here = slice(min(begin, count - size), min(begin + size, count))
-                residuals, gradients = function(
-                    parameters, located[here], weight[here], self.factors
-                )
+                residuals, gradients = function(parameters, located[here], weight[here], factors)
                 had = begin - here.start
-                yield (
-                    residuals[had:].reshape(-1) * scale,
-                    gradients[had:].flatten(0, 1) * scale,
-                )
+                yield names, residuals[had:] * scale, gradients[had:] * scale
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """The residuals of the equations, (equations, points)."""
@@ -444,19 +477,19 @@ class Objective:
     def _pieces(self, points: Tensor) -> Sequence[Tensor]:
         return points.split(self.chunk or max(len(points), 1))
 
-    def _updated(self, weights: Tensor, found: Tensor, points: Tensor) -> Tensor:
+    def _updated(self, weights: Tensor, found: Tensor, points: Tensor, step: Tensor) -> Tensor:
         if not self.equations.names:
             return weights
         places = dict(zip(self.problem.domain.names, points.T, strict=True))
         with torch.no_grad():
-            updated = self.weighting.update_at(places, weights, found.detach())
+            updated = self.weighting.update_at(places, weights, found.detach(), step)
             return updated.expand(found.shape).clone()
 
     def _loss_after_update(
-        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor
+        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor, step: Tensor
     ) -> Computed:
         found = self.interior_residuals(parameters, points[0])
-        weights = self._updated(weights, found, points[0])
+        weights = self._updated(weights, found, points[0], step)
         return self._differentiated(parameters, points[1], weights, found, factors)
 
     def _loss(
@@ -501,13 +534,13 @@ class Objective:
             return self.interior_residuals(parameters, points)
 
     def _in_chunks(
-        self, parameters: tuple[Tensor, ...], points: PointSet, weights: Tensor, update: bool
+        self, parameters: Leaves, points: PointSet, weights: Tensor, step: Tensor | None
     ) -> Evaluation:
-        """The same numbers with the memory of one chunk, for one more forward pass."""
+        """The same numbers with the memory of one chunk, for one more forward pass; None: no update."""
         pieces = points.interior.split(self.chunk)
-        if update and not self.weighting.static:
+        if step is not None and not self.weighting.static:
             found = torch.cat([self._residuals_alone(parameters, piece) for piece in pieces], 1)
-            weights = self._updated(weights, found, points.interior)
+            weights = self._updated(weights, found, points.interior, step)
         terms: Tensor | float = points.interior.new_zeros(len(self.equations.names))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []

@@ -77,14 +77,16 @@ def redraw_interior(
     count: int,
     interior: Tensor,
     residuals: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """`count` new interior points in place of these.
+    memory: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """`count` new interior points in place of these, and what the sampler remembers of them.
 
     Where their number changes, the sampler sees points that it has drawn as at the start.
 
     Args:
         draw: numbers the redraws.
         residuals: (equations, n) at points (n, dimension).
+        memory: what it remembered before.
     """
 
     def seen(points: Points) -> Points:
@@ -94,12 +96,14 @@ def redraw_interior(
     old = interior.cpu().double().numpy()
     if count != len(old):
         old = _inside(sampler, domain, count, stream)
-    new = _checked(sampler, sampler.redraw(domain, old, seen, stream), old.shape)
+    kept = None if memory is None else memory.cpu().numpy()
+    drawn, kept = sampler.redraw_from(kept, domain, old, seen, stream)
+    new = _checked(sampler, drawn, old.shape)
     inside = domain.inside(new)
     if not inside.all():  # a sampler that knows boxes alone
         more = _inside(sampler, domain, int((~inside).sum()), stream)
         new = np.concatenate([new[inside], more])
-    return torch.as_tensor(new).to(interior)
+    return torch.as_tensor(new).to(interior), None if kept is None else torch.as_tensor(kept)
 
 
 def _on_faces(

@@ -16,7 +16,19 @@ from pinn.engine.configuration.config import Config
 from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.undisturbed import global_state, restore_global_state
 
-PLAIN = ("step", "stage", "stage_step", "stage_over", "draws", "best_loss", "seconds", "balance")
+PLAIN = (
+    "step",
+    "stage",
+    "stage_step",
+    "stage_over",
+    "draws",
+    "pool",
+    "best_loss",
+    "seconds",
+    "balance",
+)
+BY_NAME = ("memories", "balance_memory")
+"""Tensors by name."""
 """What a checkpoint holds of a state as it is."""
 
 
@@ -36,19 +48,22 @@ class State:
     stage_over: bool = False
     """Whether the stage met its `until`."""
     draws: int = 1
+    pool: Tensor | None = None
+    """What the sampler remembers, on the CPU."""
     best_loss: float = float("inf")
     balance: dict[str, float] = Factory(dict)
     """What the weighting multiplies factors of the loss with, by name of the term."""
+    balance_memory: dict[str, Tensor] = Factory(dict)
+    """What the weighting remembers of that."""
     seconds: dict[str, float] = Factory(dict)
     """What training and each analyzer took, by name."""
 
     def to_checkpoint(self) -> dict[str, Any]:
         return {
-            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name) for name in PLAIN + BY_NAME},
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "weights": self.weights,
-            "memories": self.memories,
             "interior": self.points.interior,
             "conditions": self.points.conditions,
             "random": global_state(),
@@ -65,9 +80,10 @@ class State:
             saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
         )
         self.weights = saved["weights"].to(device)
-        self.memories = {name: memory.to(device) for name, memory in saved["memories"].items()}
         for name in PLAIN:
             setattr(self, name, saved[name])
+        for name in BY_NAME:
+            setattr(self, name, {key: kept.to(device) for key, kept in saved[name].items()})
         restore_global_state(saved["random"])
 
     def next_stage(self, optimizer: Optimizer) -> None:

@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
 from pinn.core.parts import Terms
+from pinn.core.randomness import numpy_generator
 from pinn.core.records import Records
 from pinn.core.view import View
 from pinn.engine.configuration.config import Config, Stage
@@ -107,7 +108,7 @@ class Trainer:
         if resized or self._due(self.stage.points.redraw):
             self.redraw()
         with self.observing.timed("training"):
-            if self._due(self.config.weighting.balanced_every()) or not self.state.step:
+            if self._due(self.config.balancing.balanced_every()) or not self.state.step:
                 self.balance()
             evaluation = self.step()
         self.observing.follow(evaluation.residuals)
@@ -139,18 +140,20 @@ class Trainer:
         Raises:
             PartError: it names other terms, or a factor is not a finite number of at least 0.
         """
-        weighting, state, objective = self.config.weighting, self.state, self.objective
+        weighting, state, objective = self.config.balancing, self.state, self.objective
         if not weighting.balanced_every():
             return
         equations = objective.equations.names
-        found = weighting.balance(
-            Terms(
-                equations,
-                objective.names[len(equations) :],
-                {name: state.balance.get(name, 1.0) for name in objective.names},
-                *objective.gradients_of_terms(state.points, state.weights),
-            )
+        terms = Terms(
+            equations,
+            objective.names[len(equations) :],
+            {name: state.balance.get(name, 1.0) for name in objective.names},
+            *objective.gradients_of_terms(state.points, state.weights),
+            lambda: objective.traces(state.points, state.weights),
+            state.balance_memory,
+            numpy_generator(self.config.run.seed, "balance", state.step),
         )
+        found = weighting.balance(terms)
         for name, factor in found.items():
             if name not in objective.names or not 0 <= float(factor) < math.inf:
                 raise PartError(
@@ -159,13 +162,14 @@ class Trainer:
                     f" balances {name!r} with {factor}: expected factors of at least 0 for "
                     f"{one_of(objective.names)}",
                 )
+        state.balance_memory = dict(weighting.remember(terms))
         state.balance = state.balance | {name: float(factor) for name, factor in found.items()}
         self.use_loss_of_stage()
 
     def redraw(self) -> None:
         """Other interior points, as many as the stage has."""
         config, state = self.config, self.state
-        interior = redraw_interior(
+        interior, state.pool = redraw_interior(
             config.points.sampler,
             config.problem.domain,
             config.run.seed,
@@ -173,6 +177,7 @@ class Trainer:
             self.stage.points.interior,
             state.points.interior,
             self.objective.residuals_alone,
+            state.pool,
         )
         state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
         if self._redrawn_in != state.stage:

@@ -8,10 +8,8 @@ import numpy as np
 from attrs import frozen
 
 from pinn.core import Points, Shape, at_least, option
+from pinn.plugins.samplers.by_weight import drawn
 from pinn.plugins.samplers.uniform import Uniform
-
-LEAST = 1e-9
-"""Of c: where hardly a residual is not zero, other candidates fill up the number of points."""
 
 
 @frozen
@@ -39,10 +37,5 @@ class ResidualAdaptiveDistribution(Uniform):
         generator: np.random.Generator,
     ) -> Points:
         candidates = domain.uniform(self.candidates * len(points), generator)
-        size = np.abs(residuals(candidates)).sum(axis=0) ** self.k
-        mean = size.mean()
-        share = (size / mean if mean > 0 else np.ones_like(size)) + max(self.c, LEAST)
-        chosen = generator.choice(
-            len(candidates), len(points), replace=False, p=share / share.sum(), shuffle=False
-        )
-        return candidates[chosen]
+        size = np.abs(residuals(candidates)).sum(axis=0)
+        return drawn(candidates, size, len(points), self.k, self.c, generator)

@@ -30,7 +30,11 @@ class Causal(Weighting):
         return torch.ones(count)
 
     def update_at(
-        self, points: Mapping[str, torch.Tensor], weights: torch.Tensor, residuals: torch.Tensor
+        self,
+        points: Mapping[str, torch.Tensor],
+        weights: torch.Tensor,
+        residuals: torch.Tensor,
+        step: torch.Tensor,
     ) -> torch.Tensor:
         if self.time not in points:
             raise PinnError(

@@ -23,7 +23,7 @@ def examples(count: int, equations: int = 1) -> tuple[dict[str, torch.Tensor], t
 def weights(
     causal: Causal, points: dict[str, torch.Tensor], residuals: torch.Tensor
 ) -> torch.Tensor:
-    return causal.update_at(points, torch.ones_like(residuals), residuals)
+    return causal.update_at(points, torch.ones_like(residuals), residuals, torch.zeros(()))
 
 
 def test_it_is_a_sound_weighting() -> None:

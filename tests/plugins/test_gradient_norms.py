@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from attrs import frozen
@@ -23,7 +24,16 @@ MakeConfig = Callable[..., Config]
 
 
 def terms(gradients: Any, factors: Mapping[str, float]) -> Terms:
-    return Terms(("a", "b"), ("c", "d"), factors, torch.ones(4), torch.tensor(gradients))
+    return Terms(
+        ("a", "b"),
+        ("c", "d"),
+        factors,
+        torch.ones(4),
+        torch.tensor(gradients),
+        lambda: torch.ones(4),
+        {},
+        np.random.default_rng(0),
+    )
 
 
 def test_the_formula() -> None:

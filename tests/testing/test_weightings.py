@@ -38,7 +38,9 @@ class Causal(Weighting):
     def initial(self, count: int) -> Tensor:
         return torch.ones(count)
 
-    def update_at(self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor) -> Tensor:
+    def update_at(
+        self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor, step: Tensor
+    ) -> Tensor:
         order = points["t"].argsort()
         squares = (residuals**2).sum(0)[order]
         earlier = squares.cumsum(0) - squares
@@ -169,3 +171,37 @@ def test_an_update_that_looks_at_numbers() -> None:
         "the training step cannot be traced",
         r"update or contributions must not look at numbers \(float\(x\)",
     )
+
+
+def balancing(balance: Any, remember: Any = lambda self, terms: {}) -> Any:
+    return wrong(balanced_every=lambda self: 2, balance=balance, remember=remember)
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (balancing(lambda self, terms: {"inflwo": 1.0}), "balance names 'inflwo'"),
+        (
+            balancing(lambda self, terms: {"inflow": 1 / float(terms.losses[2])}),
+            "(losses of about 0|division by zero)",
+        ),
+        (balancing(lambda self, terms: {"inflow": -1.0}), "not negative"),
+        (
+            balancing(lambda self, terms: {}, lambda self, terms: {"first": 1.0}),
+            "remember returns something that is no tensor",
+        ),
+    ],
+)
+def test_a_balance_that_cannot_be(cls: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_weighting(cls)
+
+
+def test_a_balance_that_keeps_something() -> None:
+    seen: list[float] = []
+
+    def balance(self: Any, terms: Any) -> dict[str, float]:
+        seen.append(1.0)
+        return {"inflow": float(len(seen))}
+
+    fails(balancing(balance), "asked again", "terms.memory")

@@ -137,7 +137,9 @@ class Later(Weighting):
     def initial(self, count: int) -> Tensor:
         return torch.zeros(count)
 
-    def update_at(self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor) -> Tensor:
+    def update_at(
+        self, points: Mapping[str, Tensor], weights: Tensor, residuals: Tensor, step: Tensor
+    ) -> Tensor:
         return 0.5 * weights + points["t"] * residuals.abs()
 
 

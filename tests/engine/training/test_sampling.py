@@ -130,7 +130,8 @@ def test_redrawn_points_are_new_and_repeatable(config: Config) -> None:
 
     def redrawn(draw: int) -> torch.Tensor:
         sampler, domain = config.points.sampler, config.problem.domain
-        return redraw_interior(sampler, domain, config.run.seed, draw, len(first), first, residuals)
+        seed, count = config.run.seed, len(first)
+        return redraw_interior(sampler, domain, seed, draw, count, first, residuals, None)[0]
 
     second, third = redrawn(1), redrawn(2)
     assert second.shape == first.shape

@@ -133,7 +133,8 @@ def test_points_drawn_anew_are_inside(sampler: str) -> None:
         seen.append(points)
         return points.sum(1, keepdim=True).T
 
-    new = redraw_interior(config.points.sampler, config.problem.domain, 0, 1, 343, old, residuals)
+    sampler, domain = config.points.sampler, config.problem.domain
+    new, _ = redraw_interior(sampler, domain, 0, 1, 343, old, residuals, None)
     assert new.shape == old.shape
     assert not torch.equal(new, old)
     for points in (new, *seen):
