@@ -8,7 +8,7 @@ from typing import Any
 from attrs import asdict, evolve, frozen
 from attrs.validators import deep_iterable, optional
 
-from pinn.core.options import at_least, option
+from pinn.core.options import above, at_least, option
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Schedule, Weighting
 from pinn.core.problem import Problem
 
@@ -66,6 +66,15 @@ class StageOptions:
     problem: dict[str, Any] | None = option(
         None, "options of the problem that are others in this stage: {reynolds = 100}"
     )
+    pseudo_time: dict[str, str] | None = option(
+        None, "what equations of a steady state move in pseudo-time: {momentum_x = 'u'}"
+    )
+    time_step: float | None = option(
+        None,
+        "of pseudo-time, τ; default: measured, a step as large as stability allows",
+        optional(above(0)),
+    )
+    renew: int = option(100, "steps after which q.earlier, and pseudo-time, moves on", at_least(1))
 
 
 @frozen

@@ -52,12 +52,14 @@ class Places:
         elsewhere: the quantities at other points, and the normals there.
         quadrature: (over, nodes, points, low, high) → a rule.
         normals: the outward unit normals, (n, dimension), asked for when they are needed.
+        earlier: the quantities of the network as it was; None where no network is trained.
     """
 
     points: Any
     elsewhere: Elsewhere
     quadrature: Callable[..., Rule]
     normals: Callable[[], Tensor] | None = None
+    earlier: Callable[[], Quantities] | None = None
 
 
 class Quantities:
@@ -216,6 +218,17 @@ class Quantities:
                 )
             columns[name] = torch.zeros_like(columns[name]) + _plain(value)
         return places.elsewhere(torch.stack([*columns.values()], 1), None)
+
+    @property
+    def earlier(self) -> Quantities:
+        """The same quantities of the network as it was some steps ago, as numbers: `q.u - q.earlier.u`.
+
+        A stage says by `renew` every how many steps that is now. Where no network is trained, as of an
+        exact solution, nothing changes.
+        """
+        if self._places is None or self._places.earlier is None:
+            return self
+        return self._places.earlier()
 
     def integral(
         self,

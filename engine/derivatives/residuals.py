@@ -41,6 +41,8 @@ NetworkCall = Callable[[Any], Any]
 Law = Callable[[Quantities], Any]
 Unknowns = Mapping[str, Tensor]
 """Values of a problem's unknowns, scalars."""
+Earlier = tuple[NetworkCall, Unknowns | None]
+"""The network as it was, and the unknowns."""
 
 PROBE_POINTS = 3
 
@@ -62,9 +64,15 @@ class Residuals:
     expansion: Expansion | None = None
     normals: bool = False
     """Whether the law asks for the outward normal: points have it as further columns then."""
+    remembers: bool = False
+    """Whether the law asks for the fields as they were, `q.earlier`."""
 
     def __call__(
-        self, network: NetworkCall, points: Tensor, unknowns: Unknowns | None = None
+        self,
+        network: NetworkCall,
+        points: Tensor,
+        unknowns: Unknowns | None = None,
+        earlier: Earlier | None = None,
     ) -> Tensor:
         """Residuals (len(names), n) of the network at points (n, dimension).
 
@@ -80,8 +88,14 @@ class Residuals:
         def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
             return quantities(self.problem, network, others, self.jets, unknowns, there)
 
+        def before() -> Quantities:
+            assert earlier is not None
+            then, knowns = earlier
+            return quantities(self.problem, then, places, self.jets, knowns, normals)
+
         resolve = read_series(self.problem, places, fields)
-        found = self.at(places, resolve, unknowns, elsewhere, normals)
+        as_it_was = None if earlier is None else before
+        found = self.at(places, resolve, unknowns, elsewhere, normals, as_it_was)
         if not measured.shape[1]:
             return found
         values, *deviations = measured.T.split(len(found))
@@ -106,9 +120,10 @@ class Residuals:
         unknowns: Unknowns | None,
         elsewhere: Elsewhere,
         normals: Tensor | None,
+        earlier: Callable[[], Quantities] | None = None,
     ) -> Tensor:
         """Residuals (len(names), n) at points (n, dimension), where `resolve` knows the derivatives."""
-        places = places_of(self.problem, points, elsewhere, normals)
+        places = evolve(places_of(self.problem, points, elsewhere, normals), earlier=earlier)
         q = law_quantities(self.problem, places, resolve, unknowns, self.expansion)
         return self.stacked(self.law(q), len(points))
 
@@ -150,6 +165,7 @@ def residuals(
 
     normals: list[Tensor] = []
     beyond: list[Tensor] = []
+    remembered: list[Tensor] = []
 
     def numbers(count: int) -> Tensor:
         drawn = torch.rand(count, generator=generator, dtype=dtype) + 0.5
@@ -182,6 +198,16 @@ def residuals(
         named = _by_name(problem, points)
         return _quantities(problem, named, record_at(count), start, differentiate_at(count), places)
 
+    def earlier() -> Quantities:
+        remembered.append(middle)
+        named = _by_name(problem, middle.detach())
+        places = places_of(problem, middle.detach(), elsewhere, None)
+        known = {name: value.detach() for name, value in start.items()}
+        return _quantities(problem, named, record_past, known, _no_past, places)
+
+    def record_past(forms: Forms) -> Tensor:
+        return record_at(PROBE_POINTS)(forms).detach()
+
     low = torch.tensor(problem.domain.lower, dtype=dtype)
     high = torch.tensor(problem.domain.upper, dtype=dtype)
     middle = low + (high - low) * torch.rand(
@@ -192,7 +218,7 @@ def residuals(
     trained += start.values()
 
     def call(places: Mapping[str, Any], resolve: Resolve, of: Differentiate) -> dict[str, Tensor]:
-        around = places_of(problem, middle, elsewhere, None)
+        around = evolve(places_of(problem, middle, elsewhere, None), earlier=earlier)
         if single is not None:  # a condition, which may be on a boundary
             around = evolve(around, normals=normal)
         found = law(_quantities(problem, places, resolve, start, of, around))
@@ -208,10 +234,10 @@ def residuals(
             named = call(places, record_at(PROBE_POINTS), differentiate_at(PROBE_POINTS))
             if of_fields:
                 _check_contents(problem, named, trained)
-        if taken and beyond:
+        if taken and (beyond or remembered):
             raise PinnError(
-                "q.at and q.integral do not go together with q.d of an expression: write its derivative "
-                "out"
+                "q.at, q.integral and q.earlier do not go together with q.d of an expression: write its "
+                "derivative out"
             )
         if taken:
             requests = requests[:1]
@@ -227,7 +253,12 @@ def residuals(
     except Exception as error:
         told = f"{one_line(error)}{_hint(error)}"
         raise PartError(f"{what} fail: {told}", Whence(problem, error)) from error
-    return Residuals(problem, law, what, needed, tuple(named), single, steps, bool(normals))
+    asked = bool(normals), bool(remembered)
+    return Residuals(problem, law, what, needed, tuple(named), single, steps, *asked)
+
+
+def _no_past(*_: Any) -> Any:
+    raise PinnError("q.earlier knows the derivatives of fields alone, not of expressions")
 
 
 def condition_law(
@@ -299,7 +330,8 @@ def _check_names(problem: Problem) -> None:
                 problem.name,
                 Whence(problem),
                 f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
-                'with "_", and not be what q has besides: d, d_n, at, integral, interpolated, normal',
+                'with "_", and not be what q has besides: d, d_n, at, earlier, integral, interpolated, '
+                "normal",
             )
 
 

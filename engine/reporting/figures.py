@@ -32,6 +32,7 @@ def own_curves(records: Records) -> Iterator[Curves]:
     """What the training itself records."""
     yield loss_curves(records)
     yield from factor_curves(records)
+    yield from time_step_curves(records)
     yield from unknown_curves(records)
 
 
@@ -62,6 +63,20 @@ def factor_curves(records: Records) -> Iterator[Curves]:
             quantities=factors,
             ylabel="factor",
             caption="What the weighting multiplies each term of the loss with, besides fixed factors.",
+        )
+
+
+def time_step_curves(records: Records) -> Iterator[Curves]:
+    """How far a step in pseudo-time goes."""
+    steps = {n: n.removeprefix("time_step.") for n in records.names if n.startswith("time_step.")}
+    if steps:
+        yield Curves(
+            name="time-steps",
+            title="Steps in pseudo-time",
+            quantities=steps,
+            ylabel="τ",
+            caption="The residual is r + (w − w before) / τ: the smaller τ, the nearer fields are held "
+            "to what they were.",
         )
 
 

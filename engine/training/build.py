@@ -58,8 +58,12 @@ def _built(
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
     evaluator.notes += notes_of_problem(config.problem)
     _try(config.network, module, objective, evaluator)
-    for stage in config.stages:
-        other = objective.changed(stage.problem, first.factors, first.points.chunk)
+    for place, stage in enumerate(config.stages, 1):
+        advances = stage.options.pseudo_time
+        try:
+            other = objective.changed(stage.problem, first.factors, first.points.chunk, advances)
+        except PinnError as error:
+            raise PartError(f"[[optimizers]] {place} ", *error.pieces) from None
         if other is not objective:
             _try(config.network, module, other, evaluator)
     evaluator.notes += notes_of_sizes(config.network, module, objective, first.factors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from attrs import frozen
@@ -17,7 +17,8 @@ from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
 from pinn.core.problem import Problem, conditions_of
-from pinn.engine.derivatives.residuals import condition_law, residuals
+from pinn.engine.derivatives.pseudo_time import Advancing, advancing
+from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 
 Parameters = Sequence[Tensor]
@@ -38,6 +39,20 @@ COMPILED = (
 """Methods of tensors alone, which `Objective.compiled` has compiled."""
 AT_OTHER_POINTS = {"_residuals_alone", "_batch_gradients"}
 """Those that see other points at every call."""
+
+
+class Fixed(NamedTuple):
+    """What stays as it is while a step is made.
+
+    Attributes:
+        factors: f of each term of the loss.
+        earlier: the parameters that `q.earlier` sees; empty where nothing asks for it.
+        rates: 1/τ of the equations that advance something in pseudo-time.
+    """
+
+    factors: Tensor
+    earlier: Leaves
+    rates: Tensor
 
 
 @frozen
@@ -67,7 +82,7 @@ class Objective:
     Every method is a function of the parameters, which are passed in the module's order.
 
     Attributes:
-        factors: f of each of `names`; what is compiled takes them as an argument.
+        fixed: what stays as it is in a step; what is compiled takes it as an argument.
     """
 
     def __init__(
@@ -77,6 +92,7 @@ class Objective:
         weighting: Weighting,
         factors: Mapping[str, float],
         chunk: int = 0,
+        advances: Mapping[str, str] | None = None,
     ) -> None:
         self.problem = problem
         self.module = module
@@ -85,6 +101,8 @@ class Objective:
         self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
         what = f"the equations of {problem.name}"
         self.equations = residuals(problem, problem.equations, what, of_fields=True, may_lack=True)
+        self.advances = dict(advances or {})
+        self.advancing = advancing(self.equations, self.advances) if self.advances else None
         self.conditions = {c.name: condition_law(problem, c) for c in conditions_of(problem)}
         names = [*self.equations.names, *self.conditions]
         if not names:
@@ -100,6 +118,9 @@ class Objective:
                 f": equations and conditions share a name: {one_of(names)}",
             )
         self.names = tuple(names)
+        like = self.parameters[0].detach()
+        rates = like.new_zeros(len(self.advances))
+        self.fixed = Fixed(like.new_ones(len(names)), self._now() if self.remembers else (), rates)
         self.use_factors(factors)
         self._compiled_by: tuple[Compile, bool] | None = None
         self._losses_of_conditions: dict[str, Callable[..., tuple[Tensor, Leaves]]] = {
@@ -133,21 +154,68 @@ class Objective:
             for name, rows in self._rows_of_conditions.items()
         }
 
+    @property
+    def factors(self) -> Tensor:
+        """f of each of `names`."""
+        return self.fixed.factors
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a residual asks for fields as they were, `q.earlier`."""
+        laws = [self.equations, *self.conditions.values()]
+        return self.advancing is not None or any(law.remembers for law in laws)
+
+    def _now(self) -> Leaves:
+        return tuple(parameter.detach().clone() for parameter in self.parameters)
+
+    def remember(self, earlier: Mapping[str, Tensor], rates: Tensor) -> None:
+        """From here on `q.earlier` sees these parameters, by name; rates are 1/τ in pseudo-time."""
+        parameters = tuple(earlier[name] for name in self.parameter_names)
+        self.fixed = Fixed(self.factors, parameters, rates.to(self.factors))
+
+    def rates_of_change(self, points: Tensor) -> Tensor:
+        """‖Δr‖ / ‖Δw‖ of the equations that advance something, since what `q.earlier` sees; 0 where
+        nothing changed."""
+        if self.advancing is None:
+            return self.fixed.rates
+        sums = points.new_zeros(2, len(self.advances))
+        for piece in self._pieces(points):
+            with torch.no_grad():
+                now, changes = self._split(self.parameters, piece)
+                then, _ = self._split(self.fixed.earlier, piece)
+            turned = (now - then)[self.advancing.index(piece)]
+            sums += torch.stack([turned.square().sum(1), changes.square().sum(1)])
+        return torch.where(sums[1] > 0, (sums[0] / sums[1]).sqrt(), 0.0)
+
+    def _split(self, parameters: Parameters, points: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.advancing is not None
+        return self.advancing.split(
+            self._found(self.advancing.both, parameters, points, self.fixed)
+        )
+
     def use_factors(self, factors: Mapping[str, float]) -> None:
         """Go on with these; 1 for the others."""
         like = self.parameters[0].detach()
-        self.factors = like.new_tensor([factors.get(name, 1.0) for name in self.names])
+        found = like.new_tensor([factors.get(name, 1.0) for name in self.names])
+        self.fixed = self.fixed._replace(factors=found)
 
-    def changed(self, problem: Problem, factors: Mapping[str, float], chunk: int) -> Objective:
+    def changed(
+        self,
+        problem: Problem,
+        factors: Mapping[str, float],
+        chunk: int,
+        advances: Mapping[str, str] | None = None,
+    ) -> Objective:
         """The loss of this problem with these factors and this chunk, compiled if this one is.
 
         Raises:
             PartError: the problem has other equations or conditions than this one.
         """
-        if chunk == self.chunk and problem == self.problem:
+        same = chunk == self.chunk and problem == self.problem
+        if same and dict(advances or {}) == self.advances:
             self.use_factors(factors)
             return self
-        other = Objective(problem, self.module, self.weighting, factors, chunk)
+        other = Objective(problem, self.module, self.weighting, factors, chunk, advances)
         if other.names != self.names:
             raise PartError(
                 problem.name,
@@ -178,17 +246,17 @@ class Objective:
         ):
             return self._in_chunks(parameters, points, weights, made if update else None)
         located = points.interior, tuple(points.conditions.values())
-        given = parameters, located, weights, self.factors
+        given = parameters, located, weights, self.fixed
         if update and not self.weighting.static:
             return Evaluation(*self._loss_after_update(*given, made))
         return Evaluation(*self._loss(*given))
 
     def gradients_of_terms(self, points: PointSet, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Of each of `names` the loss without its factor, (names,), and its gradient (names, P)."""
-        parameters, one = tuple(self.parameters), torch.ones_like(self.factors)
+        parameters, one = tuple(self.parameters), self._without_factors()
         pieces = self._pieces(points.interior)
         parts = [
-            self._gradients_of_equations(parameters, piece, weight)
+            self._gradients_of_equations(parameters, piece, weight, self.fixed)
             for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
         ]
         found = [_mean(parts, pieces)]
@@ -213,7 +281,9 @@ class Objective:
                 self.problem.name, Whence(self.problem), ": has no equations, so no residuals"
             )
         pieces = self._pieces(points)
-        return torch.cat([self._residuals_alone(self.parameters, piece) for piece in pieces], 1)
+        return torch.cat(
+            [self._residuals_alone(self.parameters, piece, self.fixed) for piece in pieces], 1
+        )
 
     def weighted_residuals(
         self, parameters: Parameters, points: PointSet, weights: Tensor
@@ -226,14 +296,14 @@ class Objective:
         pieces = self._pieces(points.interior)
         size = len(points.interior)
         of_equations = [
-            self._weighted_alone(tuple(parameters), piece, weight, self.factors) / size**0.5
+            self._weighted_alone(tuple(parameters), piece, weight, self.fixed) / size**0.5
             for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
         ]
         with torch.no_grad():
             of_conditions = [
                 torch.cat(
                     [
-                        self._weighted_condition(name, parameters, piece, self.factors)
+                        self._weighted_condition(name, parameters, piece, self.fixed)
                         for piece in self._pieces(located)
                     ],
                     1,
@@ -257,14 +327,12 @@ class Objective:
         The last block of several begins early enough to be as large as the others, and leaves out what
         they had, so that one compiled function serves them all. `once`: evaluated eagerly.
         """
-        for _, found, gradients in self._rows(
-            parameters, points, weights, rows, self.factors, once
-        ):
+        for _, found, gradients in self._rows(parameters, points, weights, rows, self.fixed, once):
             yield found.reshape(-1), gradients.flatten(0, 1)
 
     def traces(self, points: PointSet, weights: Tensor, rows: int = 1024) -> Tensor:
         """Of each of `names` mean_i ‖∂ρ_i/∂θ‖² without its factor, (names,): the traces of K = JJᵀ."""
-        one = torch.ones_like(self.factors)
+        one = self._without_factors()
         found = dict.fromkeys(self.names, points.interior.new_zeros(()))
         for names, _, gradients in self._rows(self.parameters, points, weights, rows, one):
             sums = gradients.square().sum((0, 2))
@@ -279,7 +347,7 @@ class Objective:
         points: PointSet,
         weights: Tensor,
         rows: int,
-        factors: Tensor,
+        fixed: Fixed,
         once: bool = False,
     ) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
         """Names of the terms, and of each block ρ (n, k) and its derivatives (n, k, parameters)."""
@@ -300,18 +368,17 @@ class Objective:
             scale = count**-0.5
             for begin in range(0, count, size):
                 here = slice(min(begin, count - size), min(begin + size, count))
-                residuals, gradients = function(parameters, located[here], weight[here], factors)
+                residuals, gradients = function(parameters, located[here], weight[here], fixed)
                 had = begin - here.start
                 yield names, residuals[had:] * scale, gradients[had:] * scale
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """The residuals of the equations, (equations, points)."""
-        named = self._named(parameters)
-        return self.equations(self._network(named), points, unknown_values(self.problem, named))
+        return self._interior(parameters, points, self.fixed)
 
     def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
         """Σ_k f_k mean_i of the contributions of these points, a scalar."""
-        return self._interior_loss(parameters, points, weights, self.factors)
+        return self._interior_loss(parameters, points, weights, self.fixed)
 
     def batch_gradients(
         self, parameters: Parameters, points: Tensor, weights: Tensor
@@ -320,7 +387,7 @@ class Objective:
 
         Takes points (batches, n, dimension) and weights (batches, equations, n).
         """
-        return self._batch_gradients(tuple(parameters), points, weights, self.factors)
+        return self._batch_gradients(tuple(parameters), points, weights, self.fixed)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
         """Σ_c f_c mean(r_c²), a scalar; in the memory of one chunk."""
@@ -332,12 +399,33 @@ class Objective:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss of each equation and of each condition, scalars, by name."""
         found = self.interior_residuals(self.parameters, points)
-        of_equations = self._interior_terms(found, weights, self.factors)
+        of_equations = self._interior_terms(found, weights, self.fixed)
         of_conditions = self._condition_terms_again(self.parameters, conditions)
         return (
             dict(zip(self.equations.names, of_equations, strict=True)),
             dict(zip(conditions, of_conditions, strict=True)),
         )
+
+    def _without_factors(self) -> Fixed:
+        return self.fixed._replace(factors=torch.ones_like(self.factors))
+
+    def _interior(self, parameters: Parameters, points: Tensor, fixed: Fixed) -> Tensor:
+        return self._found(self.advancing or self.equations, parameters, points, fixed)
+
+    def _found(
+        self, law: Residuals | Advancing, parameters: Parameters, points: Tensor, fixed: Fixed
+    ) -> Tensor:
+        """Residuals of a law, (names, points)."""
+        earlier = self._seen(fixed.earlier) if law.remembers else None
+        network, unknowns = self._seen(parameters)
+        if isinstance(law, Advancing):
+            return law(network, points, unknowns, earlier, fixed.rates)
+        return law(network, points, unknowns, earlier)
+
+    def _seen(self, parameters: Parameters) -> Earlier:
+        """The network of these parameters, and the unknowns among them."""
+        named = self._named(parameters)
+        return self._network(named), unknown_values(self.problem, named)
 
     def _named(self, parameters: Parameters) -> dict[str, Tensor]:
         return dict(zip(self.parameter_names, parameters, strict=True))
@@ -346,31 +434,31 @@ class Objective:
         return lambda inputs: functional_call(self.module, named, (inputs,))
 
     def _interior_loss(
-        self, parameters: Parameters, points: Tensor, weights: Tensor, factors: Tensor
+        self, parameters: Parameters, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Tensor:
-        found = self.interior_residuals(parameters, points)
-        return self._interior_terms(found, weights, factors).sum()
+        found = self._interior(parameters, points, fixed)
+        return self._interior_terms(found, weights, fixed).sum()
 
     def _batch_gradients(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Leaves:
         gradient = grad(self._interior_loss)
-        return vmap(lambda p, w: gradient(parameters, p, w, factors))(points, weights)
+        return vmap(lambda p, w: gradient(parameters, p, w, fixed))(points, weights)
 
-    def _interior_terms(self, found: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
+    def _interior_terms(self, found: Tensor, weights: Tensor, fixed: Fixed) -> Tensor:
         """(equations,)"""
         if not self.equations.names:
             return found.new_zeros(0)
         means = self.weighting.contributions(weights, found).mean(1)
-        return factors[: len(means)] * means
+        return fixed.factors[: len(means)] * means
 
     def _gradients_of_equations(
-        self, parameters: Leaves, points: Tensor, weights: Tensor
+        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> tuple[Tensor, Tensor]:
         """Of each equation the loss without its factor, and its gradient, (equations, parameters)."""
         if not self.equations.names:
             return points.new_zeros(0), points.new_zeros(0, sum(p.numel() for p in parameters))
-        found = self.interior_residuals(parameters, points)
+        found = self._interior(parameters, points, fixed)
         terms = self.weighting.contributions(weights, found).mean(1)
         gradients = [
             torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
@@ -379,42 +467,39 @@ class Objective:
         flat = [torch.cat([each.flatten() for each in gradient]) for gradient in gradients]
         return terms.detach(), torch.stack(flat)
 
-    def _factor(self, name: str, factors: Tensor) -> Tensor:
-        return factors[self.names.index(name)]
+    def _factor(self, name: str, fixed: Fixed) -> Tensor:
+        return fixed.factors[self.names.index(name)]
 
     def _weighted(
-        self, parameters: Parameters, points: Tensor, weights: Tensor, factors: Tensor
+        self, parameters: Parameters, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Tensor:
         """The residuals whose mean square is the loss, (equations, points)."""
-        found = self.interior_residuals(parameters, points)
+        found = self._interior(parameters, points, fixed)
         if not self.equations.names:
             return found
         counted = self.weighting.contributions(weights, found)
         root = torch.where(counted > 0, counted, 1.0).sqrt()  # a root has no slope at 0
         signed = torch.where(counted > 0, found.sign() * root, 0.0)
-        return factors[: len(signed), None].sqrt() * signed
+        return fixed.factors[: len(signed), None].sqrt() * signed
 
     def _weighted_alone(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Tensor:
         with torch.no_grad():
-            return self._weighted(parameters, points, weights, factors)
+            return self._weighted(parameters, points, weights, fixed)
 
     def _weighted_condition(
-        self, name: str, parameters: Parameters, points: Tensor, factors: Tensor
+        self, name: str, parameters: Parameters, points: Tensor, fixed: Fixed
     ) -> Tensor:
-        named = self._named(parameters)
-        found = self.conditions[name](
-            self._network(named), points, unknown_values(self.problem, named)
-        )
-        return self._factor(name, factors).sqrt() * found
+        found = self._found(self.conditions[name], parameters, points, fixed)
+        return self._factor(name, fixed).sqrt() * found
 
     def _rows_of_equations(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Rows:
         return _rows(
             lambda leaves, point, weight: self._weighted(
-                leaves, point[None], weight[:, None], factors
+                leaves, point[None], weight[:, None], fixed
             )[:, 0],
             parameters,
             points,
@@ -422,10 +507,10 @@ class Objective:
         )
 
     def _rows_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor, factors: Tensor
+        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> Rows:
         return _rows(
-            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None], factors)[
+            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None], fixed)[
                 :, 0
             ],
             parameters,
@@ -434,38 +519,34 @@ class Objective:
         )
 
     def _condition_terms(
-        self, parameters: Parameters, conditions: tuple[Tensor, ...], factors: Tensor
+        self, parameters: Parameters, conditions: tuple[Tensor, ...], fixed: Fixed
     ) -> list[Tensor]:
         if not conditions:
             return []
         return [
-            self._condition_term(name, parameters, points, factors)
+            self._condition_term(name, parameters, points, fixed)
             for name, points in zip(self.conditions, conditions, strict=True)
         ]
 
     def _condition_term(
-        self, name: str, parameters: Parameters, points: Tensor, factors: Tensor
+        self, name: str, parameters: Parameters, points: Tensor, fixed: Fixed
     ) -> Tensor:
-        named = self._named(parameters)
-        unknowns = unknown_values(self.problem, named)
-        found = self.conditions[name](self._network(named), points, unknowns)
-        return self._factor(name, factors) * (found**2).mean(1).sum()
+        found = self._found(self.conditions[name], parameters, points, fixed)
+        return self._factor(name, fixed) * (found**2).mean(1).sum()
 
     def _condition_terms_again(
         self, parameters: Parameters, conditions: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """The terms with a graph that holds one chunk: the others are computed again for gradients."""
         if not self._larger_than_chunk(*conditions.values()):
-            return self._condition_terms(parameters, tuple(conditions.values()), self.factors)
+            return self._condition_terms(parameters, tuple(conditions.values()), self.fixed)
         terms = []
         for name, located in conditions.items():
             term = partial(self._condition_term, name, parameters)
             parts = [
                 len(piece)
                 / len(located)
-                * checkpoint(
-                    term, piece, self.factors, use_reentrant=False, preserve_rng_state=False
-                )
+                * checkpoint(term, piece, self.fixed, use_reentrant=False, preserve_rng_state=False)
                 for piece in self._pieces(located)
             ]
             terms.append(torch.stack(parts).sum())
@@ -486,17 +567,15 @@ class Objective:
             return updated.expand(found.shape).clone()
 
     def _loss_after_update(
-        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor, step: Tensor
+        self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed, step: Tensor
     ) -> Computed:
-        found = self.interior_residuals(parameters, points[0])
+        found = self._interior(parameters, points[0], fixed)
         weights = self._updated(weights, found, points[0], step)
-        return self._differentiated(parameters, points[1], weights, found, factors)
+        return self._differentiated(parameters, points[1], weights, found, fixed)
 
-    def _loss(
-        self, parameters: Leaves, points: Located, weights: Tensor, factors: Tensor
-    ) -> Computed:
-        found = self.interior_residuals(parameters, points[0])
-        return self._differentiated(parameters, points[1], weights, found, factors)
+    def _loss(self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed) -> Computed:
+        found = self._interior(parameters, points[0], fixed)
+        return self._differentiated(parameters, points[1], weights, found, fixed)
 
     def _differentiated(
         self,
@@ -504,34 +583,34 @@ class Objective:
         conditions: Leaves,
         weights: Tensor,
         found: Tensor,
-        factors: Tensor,
+        fixed: Fixed,
     ) -> Computed:
-        of_equations = self._interior_terms(found, weights, factors)
-        of_conditions = self._condition_terms(parameters, conditions, factors)
+        of_equations = self._interior_terms(found, weights, fixed)
+        of_conditions = self._condition_terms(parameters, conditions, fixed)
         terms = torch.cat([of_equations, *(term[None] for term in of_conditions)])
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient, weights, found.detach()
 
     def _loss_of_conditions(
-        self, parameters: Leaves, conditions: Leaves, factors: Tensor
+        self, parameters: Leaves, conditions: Leaves, fixed: Fixed
     ) -> tuple[Tensor, Leaves]:
         """Its terms, and the gradient of their sum."""
-        terms = torch.stack(self._condition_terms(parameters, conditions, factors))
+        terms = torch.stack(self._condition_terms(parameters, conditions, fixed))
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
         return terms.detach(), gradient
 
     def _loss_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor, factors: Tensor
+        self, name: str, parameters: Leaves, points: Tensor, fixed: Fixed
     ) -> tuple[Tensor, Leaves]:
         """The same of one."""
-        term = self._condition_term(name, parameters, points, factors)
+        term = self._condition_term(name, parameters, points, fixed)
         gradient = torch.autograd.grad(term, parameters, materialize_grads=True)
         return term.detach(), gradient
 
-    def _residuals_alone(self, parameters: Leaves, points: Tensor) -> Tensor:
+    def _residuals_alone(self, parameters: Leaves, points: Tensor, fixed: Fixed) -> Tensor:
         """The residuals, (equations, points), without what a gradient would need."""
         with torch.no_grad():
-            return self.interior_residuals(parameters, points)
+            return self._interior(parameters, points, fixed)
 
     def _in_chunks(
         self, parameters: Leaves, points: PointSet, weights: Tensor, step: Tensor | None
@@ -539,7 +618,9 @@ class Objective:
         """The same numbers with the memory of one chunk, for one more forward pass; None: no update."""
         pieces = points.interior.split(self.chunk)
         if step is not None and not self.weighting.static:
-            found = torch.cat([self._residuals_alone(parameters, piece) for piece in pieces], 1)
+            found = torch.cat(
+                [self._residuals_alone(parameters, piece, self.fixed) for piece in pieces], 1
+            )
             weights = self._updated(weights, found, points.interior, step)
         terms: Tensor | float = points.interior.new_zeros(len(self.equations.names))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
@@ -548,7 +629,7 @@ class Objective:
             if not self.equations.names:
                 seen.append(piece.new_zeros(0, len(piece)))
                 continue
-            part = Evaluation(*self._loss(parameters, (piece, ()), weight, self.factors))
+            part = Evaluation(*self._loss(parameters, (piece, ()), weight, self.fixed))
             share = len(piece) / len(points.interior)
             terms = terms + share * part.terms
             torch._foreach_add_(gradient, part.gradient, alpha=share)
@@ -561,7 +642,7 @@ class Objective:
             ]
         elif points.conditions:
             conditions = tuple(points.conditions.values())
-            of_conditions = self._loss_of_conditions(parameters, conditions, self.factors)
+            of_conditions = self._loss_of_conditions(parameters, conditions, self.fixed)
             all_terms.append(of_conditions[0])
             torch._foreach_add_(gradient, of_conditions[1])
         return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))
@@ -572,7 +653,7 @@ class Objective:
         """Its term; its gradient is added to `gradient`."""
         total = located.new_zeros(())
         for piece in self._pieces(located):
-            term, slopes = self._losses_of_conditions[name](parameters, piece, self.factors)
+            term, slopes = self._losses_of_conditions[name](parameters, piece, self.fixed)
             share = len(piece) / len(located)
             total += share * term
             torch._foreach_add_(gradient, slopes, alpha=share)

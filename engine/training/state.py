@@ -23,13 +23,14 @@ PLAIN = (
     "stage_over",
     "draws",
     "pool",
+    "rates",
     "best_loss",
     "seconds",
     "balance",
 )
-BY_NAME = ("memories", "balance_memory")
-"""Tensors by name."""
 """What a checkpoint holds of a state as it is."""
+BY_NAME = ("memories", "balance_memory", "earlier")
+"""And as tensors by name."""
 
 
 @define
@@ -55,6 +56,10 @@ class State:
     """What the weighting multiplies factors of the loss with, by name of the term."""
     balance_memory: dict[str, Tensor] = Factory(dict)
     """What the weighting remembers of that."""
+    earlier: dict[str, Tensor] = Factory(dict)
+    """The parameters that `q.earlier` sees, by name, where something asks for it."""
+    rates: Tensor | None = None
+    """1/τ of the equations that advance in pseudo-time."""
     seconds: dict[str, float] = Factory(dict)
     """What training and each analyzer took, by name."""
 
@@ -90,6 +95,7 @@ class State:
         self.stage += 1
         self.stage_step = 0
         self.stage_over = False
+        self.earlier, self.rates = {}, None
         self.optimizer = build_optimizer(optimizer, self.module)
 
     def move_points(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from attrs import define, evolve, field
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
@@ -110,6 +111,7 @@ class Trainer:
         with self.observing.timed("training"):
             if self._due(self.config.balancing.balanced_every()) or not self.state.step:
                 self.balance()
+            self.look_back()
             evaluation = self.step()
         self.observing.follow(evaluation.residuals)
         self.observe(evaluation)
@@ -131,8 +133,27 @@ class Trainer:
         for name, factor in balance.items():
             factors[name] = factor * factors.get(name, 1.0)
         stage = self.stage
-        self.objective = self.objective.changed(stage.problem, factors, stage.points.chunk)
+        self.objective = self.objective.changed(
+            stage.problem, factors, stage.points.chunk, stage.options.pseudo_time
+        )
+        if self.state.rates is not None:
+            self.objective.remember(self.state.earlier, self.state.rates)
         self.closure.use(self.objective)
+
+    def look_back(self) -> None:
+        """Have `q.earlier` see the fields as they are now, where something asks for it and it is due."""
+        state, objective, options = self.state, self.objective, self.stage.options
+        if not objective.remembers or state.stage_step % options.renew:
+            return
+        state.rates = torch.zeros_like(objective.fixed.rates)
+        if options.time_step is not None:
+            state.rates += 1 / options.time_step
+        elif state.stage_step:
+            state.rates = objective.rates_of_change(state.points.interior)
+        parameters = zip(objective.parameter_names, objective.parameters, strict=True)
+        state.earlier = {name: parameter.detach().clone() for name, parameter in parameters}
+        objective.remember(state.earlier, state.rates)
+        self.closure.use(objective)
 
     def balance(self) -> None:
         """Other factors of the terms of the loss, where the weighting chooses them.
@@ -276,8 +297,15 @@ class Trainer:
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
             **{f"factor.{name}": value for name, value in self.state.balance.items()},
+            **self.time_steps(),
             **unknown_quantities(self.config.problem, dict(self.state.module.named_parameters())),
         }
+
+    def time_steps(self) -> dict[str, float]:
+        """τ of the equations that advance in pseudo-time, once they do."""
+        rates = [] if self.state.rates is None else self.state.rates.tolist()
+        named = zip(self.objective.advances, rates, strict=self.state.rates is not None)
+        return {f"time_step.{name}": 1 / rate for name, rate in named if rate}
 
     def unweighted_loss(self, evaluation: Evaluation) -> float:
         """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
