@@ -66,6 +66,12 @@ class StageOptions:
     problem: dict[str, Any] | None = option(
         None, "options of the problem that are others in this stage: {reynolds = 100}"
     )
+    within: dict[str, list[float]] | None = option(
+        None, "a part of the domain, all points of this stage lie there: {t = [0.0, 0.2]}"
+    )
+    parameters: str | None = option(
+        None, "how the names of those begin that this stage trains: 'windows.0'; default: all"
+    )
     pseudo_time: dict[str, str] | None = option(
         None, "what equations of a steady state move in pseudo-time: {momentum_x = 'u'}"
     )

@@ -12,6 +12,7 @@ import tomli_w
 from attrs import evolve, field, frozen
 from attrs.validators import disabled
 
+from pinn.core.domain import Box
 from pinn.core.kinds import PointsOptions, StageOptions
 from pinn.core.options import at_least, choice, option, unstructure
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Schedule, Weighting
@@ -104,6 +105,7 @@ class Stage:
         points: the options of [points], but for what the stage sets itself.
         factors: of equations and conditions in this stage.
         problem: that of the run, but for the options that the stage sets itself.
+        within: where all points of the stage lie; None: in the whole domain.
     """
 
     optimizer: Optimizer
@@ -112,6 +114,7 @@ class Stage:
     points: PointsOptions
     factors: Mapping[str, float]
     problem: Problem
+    within: Box | None = None
 
     @property
     def steps(self) -> int:

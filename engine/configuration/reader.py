@@ -12,6 +12,7 @@ from attrs import evolve, fields
 
 from pinn.core.blame import explained, suffix
 from pinn.core.discovery import registry
+from pinn.core.domain import Box
 from pinn.core.errors import ConfigError, PinnError, Whence, nearest, one_of, unknown_keys
 from pinn.core.files import read_file
 from pinn.core.kinds import (
@@ -193,6 +194,10 @@ class _Reader:
             self.stage_problem(f"[[optimizers]] {place} problem", options, problem)
             for place, (_, options) in enumerate(stages, 1)
         ]
+        parts = [
+            self.part_of_domain(f"[[optimizers]] {place} within", options, problem)
+            for place, (_, options) in enumerate(stages, 1)
+        ]
         observers = self.observers()
         untils: list[Until | None] = []
         if observers is not None:
@@ -224,8 +229,8 @@ class _Reader:
             balancing=balancing,
             factors=weights.factors,
             stages=tuple(
-                _stage(*stage, until, points, weights, of_stage)
-                for stage, until, of_stage in zip(stages, untils, problems, strict=True)
+                _stage(*stage, until, points, weights, *where)
+                for stage, until, *where in zip(stages, untils, problems, parts, strict=True)
             ),
             observers=tuple(observers or ()),
             start=start,
@@ -402,6 +407,29 @@ class _Reader:
             return None
         return found
 
+    def part_of_domain(
+        self, where: str, options: StageOptions | None, problem: Problem | None
+    ) -> Box | None:
+        """The box that a stage keeps its points in."""
+        if problem is None or options is None or options.within is None:
+            return None
+        intervals = dict(problem.domain.intervals)
+        for name, ends in options.within.items():
+            if name not in intervals:
+                self.faults.append(
+                    f"{where}: there is no coordinate {name!r}{nearest(name, intervals)}; there are "
+                    f"{one_of(intervals)}"
+                )
+                return None
+            low, high = intervals[name]
+            if len(ends) != 2 or not low <= ends[0] < ends[1] <= high:
+                self.faults.append(
+                    f"{where} {name}: expected an interval in [{low:g}, {high:g}], found {ends}"
+                )
+                return None
+            intervals[name] = ends[0], ends[1]
+        return Box(**intervals)
+
     def conditions(self, problem: Problem) -> dict[str, Condition] | None:
         """The conditions that need points, by name; None where one of the problem's is wrong."""
         where = f"[problem] {problem.name}"
@@ -477,11 +505,12 @@ def _stage(
     points: PointsOptions,
     weights: WeightingOptions,
     problem: Problem,
+    within: Box | None,
 ) -> Stage:
     own = {name: getattr(options, name) for name in ("interior", "redraw", "chunk")}
     given = {name: value for name, value in own.items() if value is not None}
     factors = weights.factors if options.factors is None else options.factors
-    return Stage(optimizer, options, until, evolve(points, **given), factors, problem)
+    return Stage(optimizer, options, until, evolve(points, **given), factors, problem, within)
 
 
 def _only(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pinn.engine.training.memory import check_memory
 from pinn.engine.training.notes import notes_of_problem
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.sizes import notes_of_sizes
+from pinn.engine.training.trainable import trainable
 from pinn.engine.training.undefined import VALUE
 from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
@@ -53,6 +54,7 @@ def _built(
         first.problem, module, config.weighting, first.factors, first.points.chunk
     )
     _check_factors("[weighting.factors]", config.factors, objective.names)
+    _check_parameters(config, trainable(module))
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
@@ -77,6 +79,16 @@ def _check_factors(where: str, factors: Mapping[str, float], names: Sequence[str
             raise PinnError(
                 f"{where} {name}: no such equation or condition{nearest(name, names)}; there are "
                 f"{one_of(names)}"
+            )
+
+
+def _check_parameters(config: Config, names: Sequence[str]) -> None:
+    for place, stage in enumerate(config.stages, 1):
+        beginning = stage.options.parameters
+        if beginning and not any(name.startswith(beginning) for name in names):
+            raise PinnError(
+                f"[[optimizers]] {place} parameters: no name of a parameter begins with "
+                f"{beginning!r}; there are {one_of(names)}"
             )
 
 

@@ -20,6 +20,7 @@ from pinn.core.problem import Problem, conditions_of
 from pinn.engine.derivatives.pseudo_time import Advancing, advancing
 from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
+from pinn.engine.training.trainable import trainable
 
 Parameters = Sequence[Tensor]
 Compile = Callable[..., Callable[..., Any]]
@@ -98,7 +99,7 @@ class Objective:
         self.module = module
         self.weighting = weighting
         self.chunk = chunk
-        self.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
+        self.parameter_names = [*trainable(module)]
         what = f"the equations of {problem.name}"
         self.equations = residuals(problem, problem.equations, what, of_fields=True, may_lack=True)
         self.advances = dict(advances or {})
@@ -212,6 +213,7 @@ class Objective:
             PartError: the problem has other equations or conditions than this one.
         """
         same = chunk == self.chunk and problem == self.problem
+        same = same and self.parameter_names == [*trainable(self.module)]
         if same and dict(advances or {}) == self.advances:
             self.use_factors(factors)
             return self

@@ -148,10 +148,10 @@ def _check_reference(config: Config, evaluator: Evaluator) -> None:
 
 
 def _drawn(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
-    """The points of these stages, once for each number of them."""
-    for options in {stage.points.interior: stage.points for stage in stages}.values():
-        of_stage = evolve(config.points, options=options)
-        yield draw_points(config.problem, of_stage, config.run.seed, like)
+    """The points of these stages, once for each number of them and part of the domain."""
+    for stage in {(stage.points.interior, str(stage.within)): stage for stage in stages}.values():
+        of_stage = evolve(config.points, options=stage.points)
+        yield draw_points(config.problem, of_stage, config.run.seed, like, stage.within)
 
 
 @frozen
@@ -241,8 +241,9 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         state = initial_state(config, module, len(objective.equations.names))
         for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
             build_optimizer(stage.optimizer, module)
-        count = config.stages[0].points.interior
-        others = [stage for stage in config.stages if stage.points.interior != count]
+        first, *later = config.stages
+        seen = first.points.interior, first.within
+        others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
         list(_drawn(config, others, state.points.interior))
     device = next(module.parameters()).device
     compiles, how = wanted(config.run.compile, config.steps, device)
@@ -341,7 +342,7 @@ def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Rep
 
 def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:
     try:
-        state.restore(saved, config.stages[saved["stage"]].optimizer)
+        state.restore(saved, config.stages[saved["stage"]])
     except (KeyError, RuntimeError, ValueError) as error:
         raise _unfitting(directory, error) from error
 

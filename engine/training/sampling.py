@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from attrs import evolve
 from torch import Tensor
 
-from pinn.core.domain import Box, Face, Points, PointSet, Shape
+from pinn.core.domain import Box, Face, Placed, Points, PointSet, Shape
 from pinn.core.errors import PartError, PinnError, Whence
 from pinn.core.parts import Sampler
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
@@ -21,36 +22,58 @@ FIRST_TRIED, MOST_TRIED = 10_000, 1000
 """Parameters that are tried at least, and for each point, before one says that nothing lies there."""
 
 
-def draw_points(problem: Problem, points: Collocation, seed: int, like: Tensor) -> PointSet:
+def draw_points(
+    problem: Problem, points: Collocation, seed: int, like: Tensor, within: Box | None = None
+) -> PointSet:
     """All points of a run at its start, in the precision and on the device of `like`.
+
+    Args:
+        within: the part of the domain in which they lie; None: all of it.
 
     Raises:
         PinnError: a domain or a part of its boundary in which no points lie.
     """
-    conditions = draw_conditions(problem, points, seed, like)
+    conditions = draw_conditions(problem, points, seed, like, within)
     stream = numpy_generator(seed, "sampling", 0)
-    interior = _inside(points.sampler, problem.domain, points.options.interior, stream)
+    where = part_of(problem.domain, within)
+    interior = _inside(points.sampler, where, points.options.interior, stream)
     return PointSet(torch.as_tensor(interior, dtype=like.dtype, device=like.device), conditions)
 
 
+def part_of(domain: Shape, within: Box | None) -> Shape:
+    """What of the domain lies in a box."""
+    if within is None:
+        return domain
+    return within if isinstance(domain, Box) else domain & within
+
+
 def draw_conditions(
-    problem: Problem, points: Collocation, seed: int, like: Tensor
+    problem: Problem, points: Collocation, seed: int, like: Tensor, within: Box | None = None
 ) -> dict[str, Tensor]:
-    """The points of every condition, by its name."""
+    """The points of every condition, by its name; of one that has none `within`, those that it has."""
     conditions = {}
     for condition in conditions_of(problem):
         if isinstance(condition, Measurements):
-            drawn = condition.table(problem.domain)
+            drawn = _of_those(condition.table(problem.domain), within)
         else:
             law = condition_law(problem, condition)
             if condition.at is not None:
                 placed = condition.given(problem.domain)
+                drawn = _of_those(with_normals(condition, law, *placed), within)
             else:
                 sampler, count = points.of_condition(condition.name)
-                placed = _on_faces(condition, problem.domain, count, sampler, seed)
-            drawn = with_normals(condition, law, *placed)
+                placed = _on_faces(condition, problem.domain, count, sampler, seed, within)
+                drawn = with_normals(condition, law, *placed)
         conditions[condition.name] = torch.as_tensor(drawn, dtype=like.dtype, device=like.device)
     return conditions
+
+
+def _of_those(rows: Points, within: Box | None) -> Points:
+    """The rows whose point, the first columns, lies in the box; all, if none does."""
+    if within is None:
+        return rows
+    kept = within.inside(rows[:, : within.dimension])
+    return rows[kept] if kept.any() else rows
 
 
 def with_normals(condition: Condition, law: Residuals, points: Points, normals: Points) -> Points:
@@ -78,10 +101,11 @@ def redraw_interior(
     interior: Tensor,
     residuals: Callable[[Tensor], Tensor],
     memory: Tensor | None,
+    anew: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """`count` new interior points in place of these, and what the sampler remembers of them.
 
-    Where their number changes, the sampler sees points that it has drawn as at the start.
+    Where their number changes, or `anew`, the sampler sees points that it has drawn as at the start.
 
     Args:
         draw: numbers the redraws.
@@ -94,7 +118,7 @@ def redraw_interior(
 
     stream = numpy_generator(seed, "sampling", draw)
     old = interior.cpu().double().numpy()
-    if count != len(old):
+    if anew or count != len(old):
         old = _inside(sampler, domain, count, stream)
     kept = None if memory is None else memory.cpu().numpy()
     drawn, kept = sampler.redraw_from(kept, domain, old, seen, stream)
@@ -107,13 +131,20 @@ def redraw_interior(
 
 
 def _on_faces(
-    condition: Condition, domain: Shape, count: int, sampler: Sampler, seed: int
+    condition: Condition,
+    domain: Shape,
+    count: int,
+    sampler: Sampler,
+    seed: int,
+    within: Box | None,
 ) -> tuple[Points, Points]:
     """`count` points shared out evenly over the faces of the condition, and the normals there.
 
     A corner needs but one.
     """
     faces = domain.faces(condition.on)
+    if within is not None:
+        faces = [_cut(face, within) for face in faces if _reaches(face, within)] or faces
     shares = [len(part) for part in np.array_split(np.empty(count), len(faces))]
     where = f"condition {condition.name!r}, on {', '.join(condition.on)}"
     found = [
@@ -128,6 +159,24 @@ def _on_faces(
     ]
     points, normals = (np.concatenate(each) for each in zip(*found, strict=True))
     return points, normals
+
+
+def _reaches(face: Face, within: Box) -> bool:
+    """Whether some of the face lies in the box, as far as its coordinates of one value say."""
+    low_high = ((within.intervals[name], value) for name, value in face.fixed.items())
+    return all(low <= value <= high for (low, high), value in low_high)
+
+
+def _cut(face: Face, within: Box) -> Face:
+    """The face without what lies outside of the box."""
+    if face.free is None:
+        return face
+
+    def place(parameters: Points) -> Placed:
+        points, normals, kept = face.place(parameters)
+        return points, normals, kept & within.inside(points)
+
+    return evolve(face, place=place, whole=False)
 
 
 def _inside(sampler: Sampler, domain: Shape, count: int, generator: np.random.Generator) -> Points:

@@ -12,8 +12,9 @@ from torch import Tensor
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence
 from pinn.core.parts import Analyzer, Optimizer, Weighting
-from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.training.sampling import draw_points
+from pinn.engine.training.trainable import train_only, trainable
 from pinn.engine.training.undisturbed import global_state, restore_global_state
 
 PLAIN = (
@@ -38,6 +39,8 @@ class State:
     """Between two steps: `step` steps are done, `stage_step` of them in stage number `stage`."""
 
     module: torch.nn.Module
+    trainable: tuple[str, ...]
+    """Names of the parameters of which a stage trains all, or some."""
     optimizer: torch.optim.Optimizer
     points: PointSet
     weights: Tensor
@@ -74,12 +77,13 @@ class State:
             "random": global_state(),
         }
 
-    def restore(self, saved: dict[str, Any], optimizer: Optimizer) -> None:
-        """Become the state that `saved` holds, of a stage that `optimizer` moves."""
+    def restore(self, saved: dict[str, Any], stage: Stage) -> None:
+        """Become the state that `saved` holds, of this stage."""
         device = self.weights.device
         self.module.load_state_dict(saved["module"])
         if saved["stage"] != self.stage:
-            self.optimizer = build_optimizer(optimizer, self.module)
+            train_only(self.module, self.trainable, stage.options.parameters)
+            self.optimizer = build_optimizer(stage.optimizer, self.module)
         load_optimizer(self.optimizer, saved["optimizer"])
         self.points = PointSet(
             saved["interior"].to(device), {n: p.to(device) for n, p in saved["conditions"].items()}
@@ -91,12 +95,13 @@ class State:
             setattr(self, name, {key: kept.to(device) for key, kept in saved[name].items()})
         restore_global_state(saved["random"])
 
-    def next_stage(self, optimizer: Optimizer) -> None:
+    def next_stage(self, stage: Stage) -> None:
         self.stage += 1
         self.stage_step = 0
         self.stage_over = False
         self.earlier, self.rates = {}, None
-        self.optimizer = build_optimizer(optimizer, self.module)
+        train_only(self.module, self.trainable, stage.options.parameters)
+        self.optimizer = build_optimizer(stage.optimizer, self.module)
 
     def move_points(
         self, interior: Tensor, weighting: Weighting, analyzers: Iterable[Analyzer]
@@ -121,10 +126,13 @@ def initial_state(config: Config, module: torch.nn.Module, equations: int) -> St
     """The state before the first step; `equations` is their number."""
     like = next(module.parameters())
     of_stage = evolve(config.points, options=config.stages[0].points)
-    points = draw_points(config.stages[0].problem, of_stage, config.run.seed, like)
+    first, names = config.stages[0], trainable(module)
+    train_only(module, names, first.options.parameters)
+    points = draw_points(first.problem, of_stage, config.run.seed, like, first.within)
     return State(
         module,
-        build_optimizer(config.stages[0].optimizer, module),
+        names,
+        build_optimizer(first.optimizer, module),
         points,
         initial_weights(config.weighting, equations, points.interior),
         initial_memories((observer.analyzer for observer in config.observers), points.interior),

@@ -25,7 +25,7 @@ from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.sampling import draw_conditions, redraw_interior
+from pinn.engine.training.sampling import draw_conditions, part_of, redraw_interior
 from pinn.engine.training.state import State
 from pinn.engine.training.undefined import undefined
 from pinn.engine.training.undisturbed import undisturbed
@@ -118,15 +118,20 @@ class Trainer:
         return float(evaluation.loss)
 
     def begin_stage(self) -> None:
-        """The next one; with another problem, its conditions' points, and what is best, begin anew."""
-        before, state = self.stage.problem, self.state
-        state.next_stage(self.config.stages[state.stage + 1].optimizer)
-        if self.stage.problem != before:
-            config, like = self.config, state.points.interior
-            drawn = draw_conditions(self.stage.problem, config.points, config.run.seed, like)
+        """The next one; with another problem or elsewhere, points and what is best begin anew."""
+        before, state = self.stage, self.state
+        state.next_stage(self.config.stages[state.stage + 1])
+        stage, config, like = self.stage, self.config, state.points.interior
+        moved = stage.within != before.within
+        if stage.problem != before.problem or moved:
+            drawn = draw_conditions(
+                stage.problem, config.points, config.run.seed, like, stage.within
+            )
             state.points = evolve(state.points, conditions=drawn)
             state.best_loss = math.inf
         self.use_loss_of_stage()
+        if moved:
+            self.redraw(anew=True)
 
     def use_loss_of_stage(self) -> None:
         balance, factors = self.state.balance, dict(self.stage.factors)
@@ -187,18 +192,19 @@ class Trainer:
         state.balance = state.balance | {name: float(factor) for name, factor in found.items()}
         self.use_loss_of_stage()
 
-    def redraw(self) -> None:
+    def redraw(self, anew: bool = False) -> None:
         """Other interior points, as many as the stage has."""
         config, state = self.config, self.state
         interior, state.pool = redraw_interior(
             config.points.sampler,
-            config.problem.domain,
+            part_of(config.problem.domain, self.stage.within),
             config.run.seed,
             state.draws,
             self.stage.points.interior,
             state.points.interior,
             self.objective.residuals_alone,
             state.pool,
+            anew,
         )
         state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
         if self._redrawn_in != state.stage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -38,6 +40,30 @@ class FeedForward(Network):
     fourier_scale: float = option(1.0, "standard deviation of their frequencies", above(0))
     fourier_trained: bool = option(False, "train their frequencies, scale and all")
     factorised: bool = option(False, "train W = diag(eˢ) V by s and V: random weight factorisation")
+    windows: int = option(1, "windows of time, with a network for each", between(1, 1000))
+    time: str = option("t", "the coordinate that is time, of windows")
+
+    @abstractmethod
+    def build_one(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        """One such network."""
+
+    def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        if self.windows == 1:
+            return self.build_one(inputs, outputs, generator)
+        from pinn.plugins.networks.windows import Windows
+
+        if self.time not in inputs.names:
+            raise PinnError(
+                f"[network] time: there is no coordinate {self.time!r} to divide into windows; "
+                f"the domain has {', '.join(inputs.names)}"
+            )
+        low, high = inputs.intervals[self.time]
+        edges = [low + (high - low) * k / self.windows for k in range(self.windows + 1)]
+        networks = [
+            self.build_one(Box(**{**inputs.intervals, self.time: ends}), outputs, generator)
+            for ends in pairwise(edges)
+        ]
+        return Windows(networks, edges, inputs.names.index(self.time))
 
     def embedding(self, inputs: Box, generator: Generator) -> Embedding:
         """The first layer, without trainable parameters but for frequencies that are to be trained.

@@ -20,7 +20,7 @@ class MLP(FeedForward):
 
     name = "mlp"
 
-    def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+    def build_one(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
         from torch import nn
 
         from pinn.plugins.networks.layers import activation

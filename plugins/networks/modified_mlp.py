@@ -23,7 +23,7 @@ class ModifiedMLP(FeedForward):
 
     name = "modified-mlp"
 
-    def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+    def build_one(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
         from pinn.plugins.networks.layers import activation
         from pinn.plugins.networks.modified_mlp_module import Gated
 

@@ -28,7 +28,7 @@ class PirateNet(FeedForward):
 
     alpha: float = option(0.0, "α of every block at the start: 0 none of it, 1 no shortcut")
 
-    def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+    def build_one(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
         from pinn.plugins.networks.layers import activation
         from pinn.plugins.networks.pirate_net_module import Block, Pirate
 
