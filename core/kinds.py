@@ -41,6 +41,9 @@ class WeightingOptions:
     """What stands beside every weighting."""
 
     factors: dict[str, float] = option({}, "fixed factor of a condition's or equation's loss")
+    by_size: bool = option(
+        False, "divide every residual by its size for smooth fields of usual size"
+    )
     balance: dict[str, Any] | None = option(
         None, "another weighting, which balances the terms of the loss: {name = 'relobralo'}"
     )

@@ -138,6 +138,7 @@ class Config:
     """A checked configuration: every part is built, every option has a value.
 
     Attributes:
+        by_size: whether terms of the loss are divided by the squares of their sizes.
         balancing: the weighting that balances the terms of the loss, often `weighting` itself.
         start: the directory of the run whose network this one starts from; None: from random numbers.
         folder: where the run's directory, if relative, begins: what the working directory was.
@@ -150,6 +151,7 @@ class Config:
     weighting: Weighting
     balancing: Weighting
     factors: Mapping[str, float]
+    by_size: bool
     stages: tuple[Stage, ...]
     observers: tuple[Observer, ...]
     start: Path | None = None
@@ -185,7 +187,7 @@ class Config:
             "points": self.points.table(),
             "weighting": _named(self.weighting)
             | self._balanced()
-            | {"factors": dict(self.factors)},
+            | {"factors": dict(self.factors), "by_size": self.by_size},
             "optimizers": [_named(s.optimizer) | unstructure(s.options) for s in self.stages],
             "analyzers": [observer.table() for observer in self.observers],
         }

@@ -228,6 +228,7 @@ class _Reader:
             weighting=weighting,
             balancing=balancing,
             factors=weights.factors,
+            by_size=weights.by_size,
             stages=tuple(
                 _stage(*stage, until, points, weights, *where)
                 for stage, until, *where in zip(stages, untils, problems, parts, strict=True)

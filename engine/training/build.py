@@ -51,7 +51,12 @@ def _built(
     module.to(device=device, dtype=dtype)
     first = config.stages[0]
     objective = Objective(
-        first.problem, module, config.weighting, first.factors, first.points.chunk
+        first.problem,
+        module,
+        config.weighting,
+        first.factors,
+        first.points.chunk,
+        by_size=config.by_size,
     )
     _check_factors("[weighting.factors]", config.factors, objective.names)
     _check_parameters(config, trainable(module))

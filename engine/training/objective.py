@@ -19,6 +19,7 @@ from pinn.core.parts import Weighting
 from pinn.core.problem import Problem, conditions_of
 from pinn.engine.derivatives.pseudo_time import Advancing, advancing
 from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
+from pinn.engine.derivatives.typical_sizes import size_together, typical_sizes
 from pinn.engine.derivatives.unknowns import unknown_values
 from pinn.engine.training.trainable import trainable
 
@@ -94,6 +95,7 @@ class Objective:
         factors: Mapping[str, float],
         chunk: int = 0,
         advances: Mapping[str, str] | None = None,
+        by_size: bool = False,
     ) -> None:
         self.problem = problem
         self.module = module
@@ -119,6 +121,8 @@ class Objective:
                 f": equations and conditions share a name: {one_of(names)}",
             )
         self.names = tuple(names)
+        self.by_size = by_size
+        self._sizes = self._sizes_of_terms() if by_size else {}
         like = self.parameters[0].detach()
         rates = like.new_zeros(len(self.advances))
         self.fixed = Fixed(like.new_ones(len(names)), self._now() if self.remembers else (), rates)
@@ -166,6 +170,12 @@ class Objective:
         laws = [self.equations, *self.conditions.values()]
         return self.advancing is not None or any(law.remembers for law in laws)
 
+    def _sizes_of_terms(self) -> dict[str, float]:
+        """Of those whose size is known."""
+        of_conditions = {name: size_together(law) for name, law in self.conditions.items()}
+        found = {**typical_sizes(self.equations), **of_conditions}
+        return {name: size for name, size in found.items() if size > 0}
+
     def _now(self) -> Leaves:
         return tuple(parameter.detach().clone() for parameter in self.parameters)
 
@@ -195,9 +205,11 @@ class Objective:
         )
 
     def use_factors(self, factors: Mapping[str, float]) -> None:
-        """Go on with these; 1 for the others."""
+        """Go on with these; 1 for the others, and over the squares of terms' sizes if `by_size`."""
         like = self.parameters[0].detach()
-        found = like.new_tensor([factors.get(name, 1.0) for name in self.names])
+        found = like.new_tensor(
+            [factors.get(name, 1.0) / self._sizes.get(name, 1.0) ** 2 for name in self.names]
+        )
         self.fixed = self.fixed._replace(factors=found)
 
     def changed(
@@ -217,7 +229,8 @@ class Objective:
         if same and dict(advances or {}) == self.advances:
             self.use_factors(factors)
             return self
-        other = Objective(problem, self.module, self.weighting, factors, chunk, advances)
+        own = self.module, self.weighting, factors, chunk, advances, self.by_size
+        other = Objective(problem, *own)
         if other.names != self.names:
             raise PartError(
                 problem.name,

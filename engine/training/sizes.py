@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,7 @@ import torch
 from pinn.core.errors import one_of, out_of_memory
 from pinn.core.parts import Network
 from pinn.core.problem import Problem
-from pinn.engine.derivatives.mixing import probed
-from pinn.engine.derivatives.residuals import Residuals
+from pinn.engine.derivatives.typical_sizes import size_together, typical_sizes
 from pinn.engine.training.objective import Objective
 
 POINTS = 256
@@ -32,7 +30,8 @@ def notes_of_sizes(
             way = "set [network] normalise = true"
         ranges = [f"{name} from {low:g} to {high:g}" for name, (low, high) in flat.items()]
         yield f"the untrained network hardly changes with {' and '.join(ranges)}: {way}"
-    yield from _unlike_residuals(objective, factors)
+    if not objective.by_size:
+        yield from _unlike_residuals(objective, factors)
 
 
 def _flat_coordinates(problem: Problem, module: torch.nn.Module) -> dict[str, tuple[float, float]]:
@@ -64,8 +63,8 @@ def _flat_coordinates(problem: Problem, module: torch.nn.Module) -> dict[str, tu
 
 def _unlike_residuals(objective: Objective, factors: Mapping[str, float]) -> Iterator[str]:
     """Equations whose residuals are far smaller or larger than those of the conditions."""
-    equations, others = _sizes(objective.equations), objective.conditions.items()
-    conditions = {n: float(np.linalg.norm([*_sizes(law).values()])) for n, law in others}
+    equations, others = typical_sizes(objective.equations), objective.conditions.items()
+    conditions = {n: size_together(law) for n, law in others}
     felt = {n: s * factors.get(n, 1.0) ** 0.5 for n, s in {**equations, **conditions}.items()}
     beside = max((felt[n] for n in conditions or equations), default=0.0)
     unlike = {
@@ -79,14 +78,5 @@ def _unlike_residuals(objective: Objective, factors: Mapping[str, float]) -> Ite
         yield (
             f"residuals of smooth fields are of unlike size: {told}, beside "
             f"{beside:.0e}; the loss, which squares them, hardly feels the smaller ones: let the "
-            f"problem say residual_scales = {{{scales}}}"
+            f"problem say residual_scales = {{{scales}}}, or set [weighting] by_size = true"
         )
-
-
-def _sizes(law: Residuals) -> dict[str, float]:
-    """Of each residual, for smooth fields of their usual size; 0 where that is not known."""
-    found = probed(law)
-    if found is None:
-        return dict.fromkeys(law.names, 0.0)
-    sizes: Any = found.square().mean(1).sqrt().nan_to_num(0, 0, 0)
-    return dict(zip(law.names, sizes.tolist(), strict=True))

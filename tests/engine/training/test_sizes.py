@@ -11,6 +11,7 @@ from attrs import frozen
 
 from pinn.core import Box, Condition, Network, Problem, offered
 from pinn.engine import check, parse_config
+from pinn.engine.derivatives.typical_sizes import typical_sizes
 
 DAY = 86400.0
 
@@ -126,3 +127,28 @@ def test_what_is_told_is_what_helps() -> None:
 def test_problems_of_usual_size_are_not_told(problem: str, network: str) -> None:
     with_it = {"problem": {"name": problem}, "network": {"name": network, "width": 16, "depth": 2}}
     assert not [note for note in notes(Rod, **with_it) if "hardly" in note]
+
+
+def test_terms_divided_by_their_sizes_are_alike(make_config: Any) -> None:
+    """For smooth fields every term is about 1; a fixed factor is kept."""
+    with offered(Pair):
+        given = {"by_size": True, "factors": {"first": 3.0}}
+        plain, scaled = (
+            check(make_config({"name": "pair"}, weighting=weighting))[1]
+            for weighting in ({}, given)
+        )
+    sizes = typical_sizes(plain.equations)
+    for place, name in enumerate(scaled.names):
+        assert float(scaled.factors[place]) == pytest.approx(
+            (3.0 if name == "first" else 1.0) / sizes[name] ** 2, rel=1e-5
+        )
+
+
+def test_terms_divided_by_their_sizes_are_not_told_of(make_config: Any) -> None:
+    with offered(Pair):
+        notes, scaled = (
+            check(make_config({"name": "pair"}, weighting={"by_size": each}))[2].notes
+            for each in (False, True)
+        )
+    assert any("by_size = true" in note for note in notes)
+    assert not any("by_size" in note for note in scaled)
