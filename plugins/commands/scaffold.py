@@ -26,6 +26,12 @@ RECIPES = {
 }
 
 
+ACCURATE, ANY = "accurate", "any"
+"""The recipe that there is for every problem, and the file for one that has none of its own."""
+FIRST = "burgers"
+"""The problem of a configuration that nobody asked another for."""
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("pinn.toml"))
 @click.option(
@@ -34,17 +40,39 @@ RECIPES = {
     default="fast",
     help="; ".join(f"{name}: {what}" for name, what in RECIPES.items()),
 )
-def init(file: Path, recipe: str) -> None:
+@click.option("--problem", help=f"Whose; with --recipe {ACCURATE} any that is installed.")
+def init(file: Path, recipe: str, problem: str | None) -> None:
     """Write a commented configuration to FILE (pinn.toml)."""
     if file.exists():
         raise PinnError(f"{file}: exists already; name another file")
-    template = files(__package__).joinpath(f"templates/{recipe}.toml")
-    text = template.read_text(encoding="utf-8")
+    text = _accurate(problem or FIRST) if recipe == ACCURATE else _template(recipe)
+    if problem and recipe != ACCURATE:
+        raise PinnError(
+            f"--problem: the recipe {recipe!r} is for one problem alone; for yours, add --recipe "
+            f"{ACCURATE}"
+        )
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PinnError(f"{file}: cannot be written: {error.strerror}") from None
     click.echo(f"wrote {file}; train it with: pinn run {file}")
+
+
+def _accurate(problem: str) -> str:
+    """The recipe of this problem, or one that is for any.
+
+    Raises:
+        PinnError: no problem is called so.
+    """
+    registry().find("problem", problem)
+    own = f"{ACCURATE}-{problem}"
+    if files(__package__).joinpath(f"templates/{own}.toml").is_file():
+        return _template(own)
+    return _template(f"{ACCURATE}-{ANY}").replace("PROBLEM", problem)
+
+
+def _template(name: str) -> str:
+    return files(__package__).joinpath(f"templates/{name}.toml").read_text(encoding="utf-8")
 
 
 @click.command(no_args_is_help=True)

@@ -19,6 +19,7 @@ from pinn.core.discovery import registry
 from pinn.engine import load_config
 from pinn.engine.cli import commands
 from pinn.engine.training import run as runs
+from pinn.testing.companions import SmallProblem
 
 PINN = Path(sys.executable).with_name("pinn")
 
@@ -170,6 +171,41 @@ def test_recipes_are_the_files_that_are_measured(recipe: str, file: str) -> None
     assert pinn("init", "--recipe", recipe).exit_code == 0
     shipped = Path(__file__).parents[2] / file
     assert Path("pinn.toml").read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("problem", "file"),
+    [
+        ("burgers", "burgers"),
+        ("helmholtz", "helmholtz-1-4"),
+        ("allen-cahn", "allen-cahn"),
+        ("cavity", "cavity-re100"),
+    ],
+)
+def test_the_accurate_recipe_of_each_problem_is_measured(problem: str, file: str) -> None:
+    assert pinn("init", "--recipe", "accurate", "--problem", problem).exit_code == 0
+    shipped = Path(__file__).parents[2] / "configs" / "fast" / f"{file}.toml"
+    text = Path("pinn.toml").read_text(encoding="utf-8")
+    assert text == shipped.read_text(encoding="utf-8")
+    assert text.startswith("# Recipe accurate. ")
+
+
+def test_the_accurate_recipe_of_a_strangers_problem(offer: Any) -> None:
+    offer(SmallProblem)
+    words = "init", "own.toml", "--recipe", "accurate", "--problem", SmallProblem.name
+    assert pinn(*words).exit_code == 0
+    assert Path("own.toml").read_text(encoding="utf-8").startswith("# Recipe accurate. ")
+    assert load_config("own.toml").problem == SmallProblem()
+    assert pinn("check", "own.toml").exit_code == 0
+
+
+def test_recipes_of_what_is_not_there() -> None:
+    unknown = pinn("init", "--recipe", "accurate", "--problem", "burger")
+    assert unknown.exit_code == 2
+    assert "no problem is called 'burger' (did you mean 'burgers'?)" in unknown.stderr
+    other = pinn("init", "--problem", "cavity")
+    assert (other.exit_code, "add --recipe accurate" in other.stderr) == (2, True)
+    assert list(Path().iterdir()) == []
 
 
 def test_init_keeps_what_is_there() -> None:
