@@ -22,6 +22,8 @@ RANGE = "map.range."
 SHOWN = 4
 PER_CELL, MOST = 4, 40
 """Points in a cell on average: few cells are empty then; cells in each coordinate."""
+GATHERED = 5.0
+"""Times the mean density: at four points a cell, chance alone makes hardly a cell of twenty."""
 DIGITS = 4
 """A picture needs no more, and the records stay small."""
 
@@ -30,7 +32,7 @@ DIGITS = 4
 class Maps(Analyzer):
     """|r| and the weights over the domain at chosen steps, averaged in the cells of a grid.
 
-    Over the first two coordinates; the rest is averaged. The quantities are arrays, one value a cell.
+    Beside them the density of the points. Over the first two coordinates; the rest is averaged. The quantities are arrays, one value a cell.
     """
 
     name = "maps"
@@ -62,6 +64,7 @@ class Maps(Analyzer):
         return {
             "map.residuals": map_of(view.residuals.abs().sum(0)),
             "map.weights": map_of(view.weights.mean(0)),
+            "map.density": _rounded(_density(numbers, cells**plane)).reshape(shape),
             **{f"{RANGE}{name}": domain.intervals[name] for name in domain.names[:plane]},
         }
 
@@ -73,9 +76,15 @@ class Maps(Analyzer):
                 title="Where the residuals and the weights are large",
                 draw=lambda figure: _draw(figure, records),
                 caption="Means over the cells of a grid; white cells have no point. Colours run from "
-                "0 to the largest value of each picture.",
+                "0 to the largest value of each picture. The density of points, 1 where they are spread "
+                "evenly, is shown where they are not.",
                 height=1.45 * min(len(steps), SHOWN) + 0.3,
             )
+
+
+def _density(numbers: NDArray[np.int64], cells: int) -> NDArray[np.float64]:
+    """Points in each cell over those that it would have if all had the same."""
+    return np.bincount(numbers, minlength=cells) * cells / len(numbers)
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,12 +93,14 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw(figure: Figure, records: Records) -> None:
     columns = {"map.residuals": "|r|", "map.weights": "weights λ"}
+    if _gather(records):
+        columns["map.density"] = "density of points"
     steps, _ = records.series("map.residuals")
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), SHOWN)).round().astype(int))
     first, second = _coordinates(records)
     time_across = second[0] == "t"
     (across, horizontal), (up, vertical) = (second, first) if time_across else (first, second)
-    axes = figure.subplots(len(chosen), 2, squeeze=False, sharex=True, sharey=True)
+    axes = figure.subplots(len(chosen), len(columns), squeeze=False, sharex=True, sharey=True)
     for column, (name, label) in enumerate(columns.items()):
         _, maps = records.series(name)
         for row, place in enumerate(chosen):
@@ -105,6 +116,12 @@ def _draw(figure: Figure, records: Records) -> None:
         axis.set_xlabel(across)
     for axis in axes[:, 0]:
         axis.set_ylabel(up)
+
+
+def _gather(records: Records) -> bool:
+    """Whether points are much denser somewhere than they would be by chance."""
+    _, maps = records.series("map.density")
+    return any(np.max(each) > GATHERED for each in maps)
 
 
 def _coordinates(records: Records) -> list[tuple[str, tuple[float, float]]]:
