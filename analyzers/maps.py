@@ -32,7 +32,8 @@ DIGITS = 4
 class Maps(Analyzer):
     """|r| and the weights over the domain at chosen steps, averaged in the cells of a grid.
 
-    Beside them the density of the points. Over the first two coordinates; the rest is averaged. The quantities are arrays, one value a cell.
+    Beside them stands the density of the points. Over the first two coordinates; the rest is averaged.
+    The quantities are arrays, one value a cell.
     """
 
     name = "maps"
