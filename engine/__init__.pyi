@@ -7,6 +7,9 @@ from .configuration.reader import (
 from .reporting.comparison import Comparison as Comparison, compare as compare
 from .reporting.diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .reporting.report import write_report as write_report
+from .sweeping.status import sweep_groups as sweep_groups, sweep_states as sweep_states
+from .sweeping.sweeping import sweep as sweep
+from .sweeping.watching import Watching as Watching
 from .training.evaluation import reference_solution as reference_solution
 from .training.progress import Reporter as Reporter, for_terminal as for_terminal
 from .training.run import (

@@ -23,7 +23,7 @@ from pinn.engine.cli import commands
 
 ROOT = Path(__file__).parents[1]
 FACE = ("pinn.core", "pinn.core.lazy")
-ENGINE = ("derivatives", "configuration", "reporting", "training", "watching")
+ENGINE = ("derivatives", "configuration", "reporting", "training", "watching", "sweeping")
 ROOMS = {
     "core": ("pinn.core.*",),
     "engine/derivatives": ("pinn.core.*",),
@@ -31,6 +31,7 @@ ROOMS = {
     "engine/reporting": ("pinn.core.*", "pinn.engine.configuration.*"),
     "engine/training": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE[:3])),
     "engine/watching": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE[:4])),
+    "engine/sweeping": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE[:4])),
     "engine": ("pinn.core.*", *(f"pinn.engine.{room}.*" for room in ENGINE)),
     "plugins/commands": ("pinn.core", "pinn.core.*", "pinn.engine"),
     "testing": ("pinn.core.*", "pinn.engine", "pinn.engine.*"),

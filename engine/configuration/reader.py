@@ -41,6 +41,7 @@ from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.until import Until, parse_until
 
 SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
+SWEEP = "sweep"
 DEEPEST = 8
 """Levels of tables and lists."""
 DEFAULTS = {"network": "mlp", "sampler": "lhs", "weighting": "vanilla"}
@@ -247,6 +248,9 @@ class _Reader:
     def check_sections(self) -> None:
         for key, near in unknown_keys(self.table.keys() - set(SECTIONS), SECTIONS):
             what = f"[{key}]: unknown section"
+            if key == SWEEP:
+                self.faults.append(f"[{key}]: describes many runs: train them with `pinn sweep`")
+                continue
             if not isinstance(self.table.get(key, {}), dict | list):
                 what = f"{key}: unknown section, or a key that stands above its [section]"
             self.faults.append(f"{what}{near}; known are {one_of(SECTIONS)}")

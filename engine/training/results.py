@@ -17,8 +17,8 @@ from pinn.engine.training.observing import Observing
 from pinn.engine.training.trainer import Trainer
 
 
-def write_results(trainer: Trainer) -> None:
-    """Write `predictions.npz`, `summary.json`, `report.html` and `figures/`.
+def write_results(trainer: Trainer, report: bool = True) -> None:
+    """Write `predictions.npz`, `summary.json` and, with `report`, `report.html` and `figures/`.
 
     Raises:
         TrainingError: a file cannot be written.
@@ -28,7 +28,8 @@ def write_results(trainer: Trainer) -> None:
     parameters = sum(p.numel() for p in state.module.parameters())
     problem = trainer.config.problem.name
     write_summary(directory, trainer.observing, problem, trainer.done, state.step, parameters)
-
+    if not report:
+        return
     trainer.reporter.note("drawing the report")
     from pinn.engine.reporting.report import draw_report  # now: matplotlib is slow to load
 

@@ -60,18 +60,28 @@ if TYPE_CHECKING:
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def train(config: Config, reporter: Reporter | None = None) -> Run:
+def train(
+    config: Config,
+    reporter: Reporter | None = None,
+    report: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
     """Train to the end, continuing what an earlier call left off, and write all results.
 
     On SIGINT, SIGTERM or SIGHUP the step is finished and saved, and the run comes back with `complete`
     False.
 
+    Args:
+        report: draw report and figures, too, which takes seconds.
+        stop: asked after every step; what it says has the same effect as a signal.
+
     Raises:
         PinnError: the configuration or the directory is not usable.
         TrainingError: the loss is not finite, a part of a plugin fails, or a file cannot be written.
     """
-    with trained(config, reporter or Reporter()) as trainer, blaming(lambda: trainer.state.step):
-        write_results(trainer)
+    training = trained(config, reporter or Reporter(), stop)
+    with training as trainer, blaming(lambda: trainer.state.step):
+        write_results(trainer, report)
     return Run(trainer.directory, config)
 
 
@@ -196,17 +206,21 @@ def _check_until(config: Config) -> None:
 
 
 @contextmanager
-def trained(config: Config, reporter: Reporter) -> Iterator[Trainer]:
+def trained(
+    config: Config, reporter: Reporter, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Trainer]:
     """Train as `train` does, but write no results; the directory is held until the block ends."""
     directory = RunDirectory(config.directory)
     new_board = _tensorboard() if config.run.tensorboard else None
     with directory.locked(), _notes_for_warnings(reporter), _apart(config):
         trainer = _trainer(config, directory, reporter)
         board = new_board(trainer) if new_board else None
-        with stop_signals() as stop:
+        with stop_signals() as signalled:
             reporter.begin(trainer.state.step, config.steps)
             try:
-                trainer.run(stop, lambda: blaming(lambda: trainer.state.step))
+                trainer.run(
+                    lambda: signalled() or stop(), lambda: blaming(lambda: trainer.state.step)
+                )
             finally:
                 reporter.end()
         yield trainer

@@ -11,6 +11,7 @@ from pinn.plugins.commands.predict import predict
 from pinn.plugins.commands.reports import compare, diagnose, reference, report
 from pinn.plugins.commands.run import check, run
 from pinn.plugins.commands.scaffold import init, new
+from pinn.plugins.commands.sweep import sweep
 
 
 @hookimpl
@@ -18,6 +19,7 @@ def pinn_commands() -> Sequence[click.Command]:
     return [
         run,
         check,
+        sweep,
         list_parts,
         describe,
         init,

@@ -123,7 +123,7 @@ def test_each_stage_trains_its_window_at_points_in_it(burgers: Callable[..., Con
             assert same == name.startswith("windows.0"), name
 
 
-@pytest.mark.parametrize("killed", [2, 4, 5, 7])
+@pytest.mark.parametrize("killed", [2, 5])
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton"])
 def test_it_goes_on_as_if_it_had_not_been_killed(
     killed: int, optimizer: str, burgers: Callable[..., Config]

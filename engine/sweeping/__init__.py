@@ -1,0 +1,1 @@
+"""Many runs that differ in chosen keys, trained beside each other."""

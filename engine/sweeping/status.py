@@ -1,0 +1,173 @@
+"""How far the runs of a sweep are, read from their directories; and what they came to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import orjson
+from attrs import frozen
+from filelock import FileLock, Timeout
+
+from pinn.core.files import read_file, write_atomically
+from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
+
+FAILURES, RESULTS = "failures.json", "results.csv"
+SEED = "run.seed"
+HEADLINES = ("rel_l2", "loss")
+"""What runs are compared by: the first of these that is recorded."""
+TAIL = 1 << 16
+"""Bytes at the end of the records among which the last line is looked for."""
+DONE, RUNNING, FAILED, STOPPED, WAITING = "done", "running", "failed", "stopped", "waiting"
+
+
+@frozen
+class State:
+    """A run of a sweep as it is.
+
+    Attributes:
+        final: what was recorded last, numbers by name.
+        failure: what went wrong; None where nothing did.
+    """
+
+    run: Planned
+    what: str
+    step: int
+    final: Mapping[str, Any]
+    seconds: float
+    failure: str | None = None
+
+    @property
+    def headline(self) -> tuple[str, float] | None:
+        """What it is compared by: a name and a finite number."""
+        for name in HEADLINES:
+            value = self.final.get(name)
+            if isinstance(value, int | float) and math.isfinite(value):
+                return name, float(value)
+        return None
+
+
+def sweep_states(sweep: Sweep | str | Path) -> list[State]:
+    """How the runs of a sweep, or of a sweep file, are, in its order.
+
+    Raises:
+        PinnError: a file that a run wrote cannot be read.
+    """
+    if not isinstance(sweep, Sweep):
+        sweep = read_sweep(Path(sweep))
+    failures = read_failures(sweep.directory)
+    return [_state(run, failures.get(run.name)) for run in sweep.runs]
+
+
+def _state(run: Planned, failure: str | None) -> State:
+    directory = RunDirectory(run.config.directory)
+    summary = directory.read_summary()
+    if summary.get("complete") and summary["steps"] >= 0:
+        seconds = sum(summary["seconds"].values())
+        return State(run, DONE, summary["steps"], summary["final"], seconds)
+    last = _last_record(directory.metrics)
+    step, seconds = int(last.get("step", 0)), float(last.get("seconds") or 0.0)
+    if _held(directory.lock):
+        return State(run, RUNNING, step, last, seconds)
+    if failure is not None:
+        return State(run, FAILED, step, last, seconds, failure)
+    return State(run, STOPPED if last else WAITING, step, last, seconds)
+
+
+def _held(lock: Path) -> bool:
+    """Whether a process trains in the directory of this lock."""
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _last_record(metrics: Path) -> dict[str, Any]:
+    """The last whole line; nothing where there is none."""
+    try:
+        with metrics.open("rb") as file:
+            file.seek(0, io.SEEK_END)
+            file.seek(max(file.tell() - TAIL, 0))
+            lines = file.read().splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        try:
+            found = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(found, dict):
+            return {name: v for name, v in found.items() if not isinstance(v, list)}
+    return {}
+
+
+def read_failures(directory: Path) -> dict[str, str]:
+    content = read_file(directory / FAILURES)
+    found = json.loads(content) if content else {}
+    return {str(name): str(text) for name, text in found.items()}
+
+
+def write_failures(directory: Path, failures: Mapping[str, str]) -> None:
+    write_atomically(directory / FAILURES, json.dumps(dict(failures), indent=1).encode())
+
+
+def write_table(sweep: Sweep, found: Iterable[State]) -> Path:
+    """A line a run: its values, how it ended, every number that it recorded last; for spreadsheets."""
+    found = list(found)
+    numbers = dict.fromkeys(
+        name
+        for state in found
+        for name, value in state.final.items()
+        if isinstance(value, int | float) and name not in ("step", "seconds")
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", *sweep.keys, "state", "step", "seconds", *numbers])
+    for state in found:
+        own = [state.run.values.get(key, "") for key in sweep.keys]
+        measured = [state.final.get(name, "") for name in numbers]
+        ended = [state.what, state.step, round(state.seconds, 2)]
+        writer.writerow([state.run.name, *own, *ended, *measured])
+    path = sweep.directory / RESULTS
+    write_atomically(path, text.getvalue().encode())
+    return path
+
+
+@frozen
+class Group:
+    """Runs that differ in their seeds alone: median and range of what they are compared by."""
+
+    values: Mapping[str, Any]
+    count: int
+    quantity: str
+    middle: float
+    low: float
+    high: float
+
+
+def sweep_groups(found: Iterable[State]) -> list[Group]:
+    """The best first; of runs that are done."""
+    members: dict[str, list[State]] = {}
+    for state in found:
+        if state.what == DONE and state.headline:
+            values = {key: v for key, v in state.run.values.items() if key != SEED}
+            members.setdefault(json.dumps(values, default=str), []).append(state)
+    made = []
+    for states_of in members.values():
+        quantity, _ = states_of[0].headline or ("", 0.0)
+        measured = [s.headline[1] for s in states_of if s.headline]
+        values = {key: v for key, v in states_of[0].run.values.items() if key != SEED}
+        made.append(
+            Group(values, len(measured), quantity, median(measured), min(measured), max(measured))
+        )
+    return sorted(made, key=lambda group: group.middle)

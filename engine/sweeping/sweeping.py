@@ -1,0 +1,108 @@
+"""A sweep trained: every run checked first, then all that are not done, some at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import evolve
+
+from pinn.core.errors import ConfigError, PinnError
+from pinn.engine.configuration.config import Config
+from pinn.engine.sweeping import workers
+from pinn.engine.sweeping.status import (
+    DONE,
+    State,
+    read_failures,
+    sweep_states,
+    write_failures,
+    write_table,
+)
+from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
+from pinn.engine.sweeping.watching import Watching
+from pinn.engine.sweeping.workers import Job, Workers
+from pinn.engine.training.run import stop_signals
+
+
+def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
+    """Train every run of a sweep file that is not done yet, and write `results.csv`.
+
+    A run that fails stops no other; it is tried again by the next call. On SIGINT or SIGTERM all finish
+    their step and are saved, and the same call goes on later.
+
+    Returns:
+        How each run is, in the order of the file.
+
+    Raises:
+        ConfigError: what is wrong with the file, or with any of its runs, before one is trained.
+        PinnError: a directory cannot be used.
+    """
+    watching, planned = watching or Watching(), read_sweep(Path(path))
+    before = {state.run.name: state for state in sweep_states(planned)}
+    todo = [run for run in planned.runs if before[run.name].what != DONE]
+    processes = max(min(planned.processes, len(todo)), 1)
+    with stop_signals() as stop, Workers(processes, planned.threads) as pool:
+        _check(planned, todo, watching, pool, stop)
+        if not stop():
+            _train(planned, todo, watching, pool, stop)
+    found = sweep_states(planned)
+    write_table(planned, found)
+    return found
+
+
+def _job(planned: Sweep, run: Planned) -> Job:
+    return Job(run.name, run.table, str(run.folder), planned.reports)
+
+
+def _check(
+    planned: Sweep,
+    todo: list[Planned],
+    watching: Watching,
+    pool: Workers,
+    stop: Callable[[], bool],
+) -> None:
+    """Try one of the runs that differ in their seed alone: the others are no different."""
+    unlike = {str(_without_seed(run.config)): run for run in todo}
+    jobs = [_job(planned, run) for run in unlike.values()]
+    faults, count = [], 0
+    for outcome in pool.each(workers.checked, jobs, stop):
+        if outcome is not None:
+            count += 1
+            watching.checked(count, len(jobs))
+            if outcome.failure is not None:
+                faults.append(f"{outcome.name}: {outcome.failure}")
+    if faults:
+        raise ConfigError(str(planned.directory), sorted(faults))
+
+
+def _without_seed(config: Config) -> Config:
+    return evolve(config, run=evolve(config.run, seed=0, directory=None))
+
+
+def _train(
+    planned: Sweep,
+    todo: list[Planned],
+    watching: Watching,
+    pool: Workers,
+    stop: Callable[[], bool],
+) -> None:
+    try:
+        planned.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PinnError(f"{planned.directory}: cannot be made: {error.strerror}") from None
+    names = {run.name for run in todo}
+    failures = {n: t for n, t in read_failures(planned.directory).items() if n not in names}
+    write_failures(planned.directory, failures)
+    jobs = [_job(planned, run) for run in todo]
+    count = len(planned.runs) - len(todo)
+    for outcome in pool.each(workers.trained, jobs, stop):
+        if outcome is None:
+            watching.look(planned)
+            continue
+        if outcome.failure is not None:
+            failures[outcome.name] = outcome.failure
+            write_failures(planned.directory, failures)
+        if outcome.complete or outcome.failure is not None:
+            count += 1
+            state = next(s for s in sweep_states(planned) if s.run.name == outcome.name)
+            watching.ended(state, count, len(planned.runs))
