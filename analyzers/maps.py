@@ -74,11 +74,11 @@ class Maps(Analyzer):
         if len(steps):
             yield Drawing(
                 name="maps",
-                title="Where the residuals and the weights are large",
+                title="Where residuals and weights are large",
                 draw=lambda figure: _draw(figure, records),
                 caption="Means over the cells of a grid; white cells have no point. Colours run from "
-                "0 to the largest value of each picture. The density of points, 1 where they are spread "
-                "evenly, is shown where they are not.",
+                "0 to the largest value of each picture. Weights are shown where they differ; the "
+                "density of points, 1 if they were spread evenly, where it does, or in their place.",
                 height=1.45 * min(len(steps), SHOWN) + 0.3,
             )
 
@@ -93,8 +93,10 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw(figure: Figure, records: Records) -> None:
-    columns = {"map.residuals": "|r|", "map.weights": "weights λ"}
-    if _gather(records):
+    columns, weighted = {"map.residuals": "|r|"}, _weighted(records)
+    if weighted:
+        columns["map.weights"] = "weights λ"
+    if not weighted or _gather(records):
         columns["map.density"] = "density of points"
     steps, _ = records.series("map.residuals")
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), SHOWN)).round().astype(int))
@@ -117,6 +119,15 @@ def _draw(figure: Figure, records: Records) -> None:
         axis.set_xlabel(across)
     for axis in axes[:, 0]:
         axis.set_ylabel(up)
+
+
+def _weighted(records: Records) -> bool:
+    """Whether the weights of points differ; so it is taken where nothing else was recorded."""
+    if "map.density" not in records:
+        return True
+    _, maps = records.series("map.weights")
+    values = [np.array(each, dtype=float) for each in maps]
+    return any(np.nanmax(each) > np.nanmin(each) for each in values)
 
 
 def _gather(records: Records) -> bool:

@@ -144,7 +144,7 @@ def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def without_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains without drawing figures at the end, which takes most of the time of a small run."""
-    monkeypatch.setattr(run, "write_results", lambda trainer: None)
+    monkeypatch.setattr(run, "write_results", lambda *_: None)
 
 
 @frozen

@@ -148,19 +148,31 @@ def test_as_many_pictures_as_there_is_room_for(
         assert titles[-1] == f"weights λ, step {rows}"
 
 
-def test_density_is_one_on_average_and_shown_where_points_gather(tmp_path: Path) -> None:
-    box = Box(x=(0, 1), y=(0, 1))
+def labels(measured: Any, folder: Path) -> list[str]:
+    records = Records(folder / "metrics.jsonl")
+    records.append(1, measured)
+    figure = Figure()
+    (drawing,) = Maps().figures(records)
+    drawing.draw(figure)
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def test_density_is_one_on_average(tmp_path: Path) -> None:
     points = [[0.1, 0.9]] * 30 + [[0.9, 0.1]]
-    found = Maps(cells=4).measure(Seen.of(box, points))
-    density = found["map.density"]
+    density = Maps(cells=4).measure(Seen.of(Box(x=(0, 1), y=(0, 1)), points))["map.density"]
     assert density.mean() == pytest.approx(1, rel=1e-3)
     assert density[0, 3] == pytest.approx(30 * 16 / 31, rel=1e-3)
+
+
+@pytest.mark.parametrize("gather", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_is_shown_differs(gather: bool, weighted: bool, tmp_path: Path) -> None:
+    box = Box(x=(0, 1), y=(0, 1))
     evenly = [[x, y] for x in (0.1, 0.3, 0.6, 0.9) for y in (0.1, 0.3, 0.6, 0.9)]
-    even = Maps(cells=4).measure(Seen.of(box, evenly))
-    for measured, columns in ((found, 3), (even, 2)):
-        records = Records(tmp_path / f"{columns}.jsonl")
-        records.append(1, measured)
-        figure = Figure()
-        (drawing,) = Maps().figures(records)
-        drawing.draw(figure)
-        assert len(figure.axes) == 2 * columns  # with a colour bar each
+    seen = Seen.of(box, evenly + [[0.1, 0.9]] * 30 * gather)
+    if weighted:
+        seen.weights[:, :4] = 3.0
+    shown = labels(Maps(cells=4).measure(seen), tmp_path)
+    expected = ["|r|"] + ["weights λ"] * weighted
+    expected += ["density of points"] * (gather or not weighted)
+    assert [label.partition(",")[0] for label in shown] == expected

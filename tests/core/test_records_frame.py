@@ -52,7 +52,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Run:
         }
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "write_results", lambda trainer: None)
+        patch.setattr(run, "write_results", lambda *_: None)
         return train(config)
 
 

@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "optimizers": [{"name": "adam", "steps": 6, "lr": 0.5}],
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "write_results", lambda trainer: None)
+        patch.setattr(running, "write_results", lambda *_: None)
         return train(parse_config(table))
 
 
