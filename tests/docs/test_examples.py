@@ -23,6 +23,7 @@ from pinn.core import offered
 from pinn.core.kinds import KINDS
 from pinn.engine import Config, load_config, parse_config, train
 from pinn.engine.cli import commands
+from pinn.engine.sweeping.sweep import read_sweep
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -158,6 +159,9 @@ def check_toml(block: Block) -> None:
     table = tomli.loads(block.text)
     if "project" in table or "build-system" in table:
         assert "pinn" in table["project"]["entry-points"]
+    elif "sweep" in table:
+        Path("sweep.toml").write_text(block.text, encoding="utf-8")
+        assert read_sweep(Path("sweep.toml")).runs
     else:
         parse_config(completed(table))
 
