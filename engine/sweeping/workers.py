@@ -71,6 +71,8 @@ def _trained(job: Job) -> Outcome:
     except Exception as error:  # of a plugin, of torch, of this program: the others go on
         message = as_message(error) or f"{type(error).__name__}: {error}"
         return Outcome(job.name, False, str(message))
+    if not run.complete:  # a signal ended it, of which this process is to begin no other either
+        _asked.append(signal.SIGTERM)
     return Outcome(job.name, run.complete)
 
 
@@ -191,6 +193,7 @@ def _end_with_parent() -> None:
     if parent is None:
         return
     parent.join()
+    _asked.append(signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)
     while _at_work:
         time.sleep(POLL)

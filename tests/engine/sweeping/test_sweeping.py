@@ -18,6 +18,7 @@ from pinn.core import PinnError
 from pinn.engine import open_run, sweep, sweep_states, train
 from pinn.engine.sweeping.sweep import read_sweep
 from pinn.engine.sweeping.workers import Job, Workers
+from pinn.engine.training.checkpoint import newest_first, read
 from tests.engine.sweeping.test_sweep import BASE
 
 
@@ -131,3 +132,31 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path) -> None:
     begun = [state for state in stopped if state.what == "stopped"]
     assert all(any((s.run.config.directory / "checkpoints").iterdir()) for s in begun)
     assert [state.what for state in sweep(file)] == ["done"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_sweep_that_is_killed_leaves_nothing_over(tmp_path: Path) -> None:
+    """Its processes save their runs and end; none begins another run."""
+    base = {
+        **BASE,
+        "optimizers": [{"name": "adam", "steps": 100_000}],
+        "run": {"compile": "never", "record": 5},
+    }
+    file = written(tmp_path, "[sweep.grid]\nrun.seed = [0, 1, 2, 3]", base)
+    command = [sys.executable, "-c", "from pinn.engine.cli import main; main()", "sweep", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while sum(state.step > 0 for state in sweep_states(file)) < 2:
+        assert process.poll() is None
+        time.sleep(1)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 300
+    while any(state.what == "running" for state in sweep_states(file)):
+        assert time.monotonic() < until
+        time.sleep(1)
+    found = sweep_states(file)
+    assert [state.what for state in found] == ["stopped"] * 2 + ["waiting"] * 2
+    for state in found[:2]:
+        newest = newest_first(state.run.config.directory / "checkpoints")[0]
+        assert read(newest)["step"] >= state.step - 5
