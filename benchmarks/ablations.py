@@ -35,6 +35,7 @@ Changes = Sequence[str]
 RBA = ("weighting.name=rba", "weighting.eta=0.01")
 VRBA = ("weighting.name=vrba",)
 EASY = ("optimizers.0.problem={a1=2, a2=2}", "optimizers.1.problem={a1=4, a2=4}")
+MOMENTA = 'optimizers.0.pseudo_time={momentum_x="u", momentum_y="v"}'
 
 VARIANTS: Mapping[str, Mapping[str, Changes]] = {
     "weights": {
@@ -51,6 +52,7 @@ VARIANTS: Mapping[str, Mapping[str, Changes]] = {
     "balance": {
         "none": (),
         "walls × 100": ("weighting.factors={walls=100.0}",),
+        "by_size": ("weighting.by_size=true",),
         "gradient-norms, maximum": ("weighting.name=gradient-norms",),
         "gradient-norms, running": ("weighting.name=gradient-norms", "weighting.rule=running"),
         "gradient-norms, all": ("weighting.name=gradient-norms", "weighting.rule=all"),
@@ -77,6 +79,12 @@ VARIANTS: Mapping[str, Mapping[str, Changes]] = {
         "mlp, fourier trained": ("network.fourier_features=32", "network.fourier_trained=true"),
         "modified-mlp": ("network.name=modified-mlp",),
         "pirate-net": ("network.name=pirate-net",),
+    },
+    "pseudo-time": {
+        "none": (),
+        "measured τ, every 100": (MOMENTA,),
+        "measured τ, every 500": (MOMENTA, "optimizers.0.renew=500"),
+        "τ = 1, every 100": (MOMENTA, "optimizers.0.time_step=1.0"),
     },
     "curriculum": {"(6, 6) at once": (), "(2, 2), (4, 4), (6, 6)": EASY},
 }
