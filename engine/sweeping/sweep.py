@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -21,6 +20,7 @@ from pinn.core.files import read_file
 from pinn.core.options import Faults, at_least, option, structure
 from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.cores import cores
 from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.reader import fault_lines, parse_config, parse_toml
 
@@ -135,8 +135,7 @@ def _options(path: Path, section: Mapping[str, Any]) -> SweepOptions:
 
 
 def _processes(options: SweepOptions) -> int:
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.processes or max(free // options.threads, 1)
+    return options.processes or max(cores() // options.threads, 1)
 
 
 def _combinations(path: Path, options: SweepOptions) -> Iterator[Values]:

@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.start import start_from
 from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
+from pinn.engine.training.threads import no_more_than_cores
 from pinn.engine.training.trainer import Trainer
 from pinn.engine.training.undefined import is_finite, undefined
 from pinn.engine.training.undisturbed import apart
@@ -98,8 +99,10 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     return module, objective, evaluator
 
 
-def _apart(config: Config) -> AbstractContextManager[None]:
-    return apart(number_format(config.run.precision))
+@contextmanager
+def _apart(config: Config) -> Iterator[None]:
+    with no_more_than_cores(), apart(number_format(config.run.precision)):
+        yield
 
 
 @blaming()

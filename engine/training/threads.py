@@ -1,0 +1,24 @@
+"""As many threads as there are cores for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pinn.engine.configuration.cores import cores
+
+
+@contextmanager
+def no_more_than_cores() -> Iterator[None]:
+    """Torch takes a thread for every core of the machine, also where the process may use few of them;
+    not so inside, unless OMP_NUM_THREADS says how many it is to be."""
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(before, cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
