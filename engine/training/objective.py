@@ -255,14 +255,16 @@ class Objective:
         Args:
             step: how many were made so far, which the update may ask for.
         """
-        parameters, made = tuple(parameters), points.interior.new_tensor(step)
+        parameters = tuple(parameters)
+        moving = update and not self.weighting.static
+        made = points.interior.new_tensor(step) if moving else None
         if self._larger_than_chunk(points.interior) or self._larger_than_chunk(
             *points.conditions.values()
         ):
-            return self._in_chunks(parameters, points, weights, made if update else None)
+            return self._in_chunks(parameters, points, weights, made)
         located = points.interior, tuple(points.conditions.values())
         given = parameters, located, weights, self.fixed
-        if update and not self.weighting.static:
+        if made is not None:
             return Evaluation(*self._loss_after_update(*given, made))
         return Evaluation(*self._loss(*given))
 
@@ -632,7 +634,7 @@ class Objective:
     ) -> Evaluation:
         """The same numbers with the memory of one chunk, for one more forward pass; None: no update."""
         pieces = points.interior.split(self.chunk)
-        if step is not None and not self.weighting.static:
+        if step is not None:
             found = torch.cat(
                 [self._residuals_alone(parameters, piece, self.fixed) for piece in pieces], 1
             )
