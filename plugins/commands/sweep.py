@@ -43,7 +43,9 @@ def sweep(file: Path, status: bool) -> None:
     _show_groups(found)
     click.echo(_counted(found))
     directory = found[0].run.config.directory.parent
-    click.echo(f"results: {shown(directory / 'results.csv')}; compare: pinn compare {directory}/*/")
+    click.echo(
+        f"results: {shown(directory / 'results.csv')}; compare: pinn compare {shown(directory)}/*/"
+    )
     unlike = Counter(state.what for state in found)
     if unlike["failed"]:
         raise SystemExit(FAILED_STATUS)
