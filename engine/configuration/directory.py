@@ -30,6 +30,8 @@ from pinn.engine.configuration.unbuilt import Described, unbuilt
 from pinn.engine.configuration.watched import Watched, parse_watched
 
 MAY_GROW = "steps"
+A_LOOK = 0.5
+"""Seconds to wait for the lock: somebody may only look whether it is held, which takes far less."""
 
 
 class RunDirectory:
@@ -88,6 +90,17 @@ class RunDirectory:
             raise PinnError(f"{self.path}: cannot be written: no permission in {there}")
         self.check_links()
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a process trains here."""
+        if not self.lock.exists():
+            return False
+        try:
+            with FileLock(self.lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def records(self) -> Records:
         """What was measured so far."""
         return Records(self.metrics, self.path)
@@ -113,7 +126,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        lock = FileLock(self.lock, timeout=0)
+        lock = FileLock(self.lock, timeout=A_LOOK)
         try:
             lock.acquire()
         except Timeout:

@@ -40,8 +40,9 @@ from pinn.engine.configuration.generators import generators_kept
 from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.until import Until, parse_until
 
-SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
 SWEEP = "sweep"
+"""The section that describes many runs, which others read."""
+SECTIONS = ("run", *(kind.section for kind in KINDS.values()))
 DEEPEST = 8
 """Levels of tables and lists."""
 DEFAULTS = {"network": "mlp", "sampler": "lhs", "weighting": "vanilla"}

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 from attrs import frozen
-from filelock import FileLock, Timeout
 
 from pinn.core.files import read_file, write_atomically
 from pinn.engine.configuration.directory import RunDirectory
@@ -63,33 +62,23 @@ def sweep_states(sweep: Sweep | str | Path) -> list[State]:
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(Path(sweep))
     failures = read_failures(sweep.directory)
-    return [_state(run, failures.get(run.name)) for run in sweep.runs]
+    return [state_of(run, failures.get(run.name)) for run in sweep.runs]
 
 
-def _state(run: Planned, failure: str | None) -> State:
+def state_of(run: Planned, failure: str | None) -> State:
+    """How a run is; `failure` is what ended it last, if anything did."""
     directory = RunDirectory(run.config.directory)
     summary = directory.read_summary()
-    if summary.get("complete") and summary["steps"] >= 0:
+    if summary.get("complete"):
         seconds = sum(summary["seconds"].values())
         return State(run, DONE, summary["steps"], summary["final"], seconds)
     last = _last_record(directory.metrics)
     step, seconds = int(last.get("step", 0)), float(last.get("seconds") or 0.0)
-    if _held(directory.lock):
+    if directory.in_use:
         return State(run, RUNNING, step, last, seconds)
     if failure is not None:
         return State(run, FAILED, step, last, seconds, failure)
     return State(run, STOPPED if last else WAITING, step, last, seconds)
-
-
-def _held(lock: Path) -> bool:
-    """Whether a process trains in the directory of this lock."""
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def _last_record(metrics: Path) -> dict[str, Any]:

@@ -22,9 +22,8 @@ from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.cores import cores
 from pinn.engine.configuration.overrides import override
-from pinn.engine.configuration.reader import fault_lines, parse_config, parse_toml
+from pinn.engine.configuration.reader import SWEEP, fault_lines, parse_config, parse_toml
 
-SECTION = "sweep"
 LONGEST = 120
 """Characters of a run's name; a longer one ends in a number made of the rest."""
 
@@ -91,10 +90,10 @@ def read_sweep(path: Path) -> Sweep:
         ConfigError: everything that is wrong in it; no run can be trained then.
     """
     table = _tables(path)
-    section = table.pop(SECTION, None)
+    section = table.pop(SWEEP, None)
     if not isinstance(section, dict):
         raise PinnError(
-            f"{path}: has no section [{SECTION}], which says in what runs differ, as in "
+            f"{path}: has no section [{SWEEP}], which says in what runs differ, as in "
             '[sweep.grid] "run.seed" = [0, 1, 2]'
         )
     options = _options(path, section)
@@ -131,7 +130,7 @@ def _options(path: Path, section: Mapping[str, Any]) -> SweepOptions:
     try:
         return structure(section, SweepOptions)
     except Faults as error:
-        raise ConfigError(str(path), fault_lines(f"[{SECTION}]", error)) from None
+        raise ConfigError(str(path), fault_lines(f"[{SWEEP}]", error)) from None
 
 
 def _processes(options: SweepOptions) -> int:
@@ -240,7 +239,7 @@ def _planned(
             for fault in error.faults:
                 faults.setdefault(fault, name)
         except PinnError as error:
-            faults.setdefault(str(error).replace("--set ", f"[{SECTION}] ", 1), name)
+            faults.setdefault(str(error).replace("--set ", f"[{SWEEP}] ", 1), name)
     if faults:
         raise ConfigError(str(path), [f"{fault} (run {name})" for fault, name in faults.items()])
     return tuple(found.values())

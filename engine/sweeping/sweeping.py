@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve
 
 from pinn.core.errors import ConfigError, PinnError
 from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.sweeping import workers
 from pinn.engine.sweeping.status import (
     DONE,
     State,
     read_failures,
+    state_of,
     sweep_states,
     write_failures,
     write_table,
 )
 from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 from pinn.engine.sweeping.watching import Watching
-from pinn.engine.sweeping.workers import Job, Workers
+from pinn.engine.sweeping.workers import Job, Outcome, Workers
 from pinn.engine.training.run import stop_signals
+
+Each = Callable[[Callable[[Job], Outcome], list[Job]], Iterator[Outcome | None]]
+"""`Workers.each`, which knows when to stop."""
 
 
 def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
@@ -38,34 +44,51 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
         PinnError: a directory cannot be used.
     """
     watching, planned = watching or Watching(), read_sweep(Path(path))
-    before = {state.run.name: state for state in sweep_states(planned)}
-    todo = [run for run in planned.runs if before[run.name].what != DONE]
+    _check_what_is_there(planned)
+    todo = [state.run for state in sweep_states(planned) if state.what != DONE or _longer(state)]
     processes = max(min(planned.processes, len(todo)), 1)
     with stop_signals() as stop, Workers(processes, planned.threads) as pool:
-        _check(planned, todo, watching, pool, stop)
+        each = partial(pool.each, stop=stop)
+        _check(planned, todo, watching, each)
         if not stop():
-            _train(planned, todo, watching, pool, stop)
+            _train(planned, todo, watching, each)
     found = sweep_states(planned)
     write_table(planned, found)
     return found
+
+
+def _check_what_is_there(planned: Sweep) -> None:
+    """What was trained before the file was changed is no result of the file as it is.
+
+    Raises:
+        ConfigError: there is such a directory.
+    """
+    faults = []
+    for run in planned.runs:
+        try:
+            RunDirectory(run.config.directory).check_same(run.config)
+        except PinnError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError(str(planned.directory), faults)
+
+
+def _longer(state: State) -> bool:
+    """Whether the last stage is longer now than it was when the run was done."""
+    there = RunDirectory(state.run.config.directory).read_table()
+    return state.run.config.steps > sum(stage["steps"] for stage in there["optimizers"])
 
 
 def _job(planned: Sweep, run: Planned) -> Job:
     return Job(run.name, run.table, str(run.folder), planned.reports)
 
 
-def _check(
-    planned: Sweep,
-    todo: list[Planned],
-    watching: Watching,
-    pool: Workers,
-    stop: Callable[[], bool],
-) -> None:
+def _check(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
     """Try one of the runs that differ in their seed alone: the others are no different."""
     unlike = {str(_without_seed(run.config)): run for run in todo}
     jobs = [_job(planned, run) for run in unlike.values()]
     faults, count = [], 0
-    for outcome in pool.each(workers.checked, jobs, stop):
+    for outcome in each(workers.checked, jobs):
         if outcome is not None:
             count += 1
             watching.checked(count, len(jobs))
@@ -79,23 +102,17 @@ def _without_seed(config: Config) -> Config:
     return evolve(config, run=evolve(config.run, seed=0, directory=None))
 
 
-def _train(
-    planned: Sweep,
-    todo: list[Planned],
-    watching: Watching,
-    pool: Workers,
-    stop: Callable[[], bool],
-) -> None:
+def _train(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
     try:
         planned.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PinnError(f"{planned.directory}: cannot be made: {error.strerror}") from None
-    names = {run.name for run in todo}
-    failures = {n: t for n, t in read_failures(planned.directory).items() if n not in names}
+    by_name = {run.name: run for run in todo}
+    failures = {n: t for n, t in read_failures(planned.directory).items() if n not in by_name}
     write_failures(planned.directory, failures)
     jobs = [_job(planned, run) for run in todo]
     count = len(planned.runs) - len(todo)
-    for outcome in pool.each(workers.trained, jobs, stop):
+    for outcome in each(workers.trained, jobs):
         if outcome is None:
             watching.look(planned)
             continue
@@ -104,5 +121,5 @@ def _train(
             write_failures(planned.directory, failures)
         if outcome.complete or outcome.failure is not None:
             count += 1
-            state = next(s for s in sweep_states(planned) if s.run.name == outcome.name)
+            state = state_of(by_name[outcome.name], outcome.failure)
             watching.ended(state, count, len(planned.runs))

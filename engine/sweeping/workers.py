@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
+
+if TYPE_CHECKING:
+    from pinn.engine.configuration.config import Config
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 TRIES = 2
@@ -55,39 +59,42 @@ def trained(job: Job) -> Outcome:
         return Outcome(job.name, False)
     _at_work.append(job.name)
     try:
-        return _trained(job)
+        return _outcome_of(job, partial(_train, report=job.report))
     finally:
         _at_work.clear()
 
 
-def _trained(job: Job) -> Outcome:
-    from pinn.core.blame import as_message
-    from pinn.engine.configuration.reader import parse_config
-    from pinn.engine.training.run import train
-
-    try:
-        config = parse_config(job.table, job.name, job.folder)
-        run = train(config, report=job.report, stop=lambda: bool(_asked))
-    except Exception as error:  # of a plugin, of torch, of this program: the others go on
-        message = as_message(error) or f"{type(error).__name__}: {error}"
-        return Outcome(job.name, False, str(message))
-    if not run.complete:  # a signal ended it, of which this process is to begin no other either
-        _asked.append(signal.SIGTERM)
-    return Outcome(job.name, run.complete)
-
-
 def checked(job: Job) -> Outcome:
     """Whether the run can be trained."""
-    from pinn.core.blame import as_message
-    from pinn.engine.configuration.reader import parse_config
+    return _outcome_of(job, _check)
+
+
+def _train(config: Config, report: bool) -> bool:
+    from pinn.engine.training.run import train
+
+    run = train(config, report=report, stop=lambda: bool(_asked))
+    if not run.complete:  # a signal ended it, of which this process is to begin no other either
+        _asked.append(signal.SIGTERM)
+    return run.complete
+
+
+def _check(config: Config) -> bool:
     from pinn.engine.training.run import check
 
+    check(config)
+    return True
+
+
+def _outcome_of(job: Job, work: Callable[[Config], bool]) -> Outcome:
+    """What came of work on the job's configuration; whatever goes wrong in it, the others go on."""
+    from pinn.core.blame import as_message
+    from pinn.engine.configuration.reader import parse_config
+
     try:
-        check(parse_config(job.table, job.name, job.folder))
-    except Exception as error:
+        return Outcome(job.name, work(parse_config(job.table, job.name, job.folder)))
+    except Exception as error:  # of a plugin, of torch, of this program
         message = as_message(error) or f"{type(error).__name__}: {error}"
         return Outcome(job.name, False, str(message))
-    return Outcome(job.name, True)
 
 
 @define(eq=False)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 import tomli_w
+from filelock import FileLock
 from hypothesis import given, strategies as st
 
 from pinn.core import PinnError
 from pinn.engine import load_config
+from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.sweeping.status import FAILURES, sweep_groups, sweep_states, write_table
 from pinn.engine.sweeping.sweep import LONGEST, Sweep, name_of, read_sweep
 
@@ -191,3 +194,16 @@ def test_how_far_runs_are_and_what_they_came_to(read: Callable[..., Sweep]) -> N
     assert rows[1] == '"viscosity=0.1,seed=0",0.1,0,done,4,2.0,3.0,1.0'
     assert rows[4].endswith(",stopped,2,1.5,,0.5")
     assert rows[6].endswith(",0.2,2,waiting,0,0.0,,")
+
+
+def test_a_look_at_a_run_keeps_nobody_from_training_it(read: Callable[..., Sweep]) -> None:
+    """Who asks whether a directory is in use holds its lock for an instant."""
+    (run,) = read("[sweep]\n[sweep.grid]\nrun.seed = [0]").runs
+    directory = RunDirectory(run.config.directory)
+    directory.path.mkdir(parents=True)
+    looking = FileLock(directory.lock, thread_local=False)
+    looking.acquire()
+    Timer(0.1, looking.release).start()
+    with directory.locked():
+        assert sweep_states(read("[sweep]\n[sweep.grid]\nrun.seed = [0]"))[0].what == "running"
+    assert not directory.in_use

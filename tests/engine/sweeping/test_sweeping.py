@@ -21,6 +21,8 @@ from pinn.engine.sweeping.workers import Job, Workers
 from pinn.engine.training.checkpoint import newest_first, read
 from tests.engine.sweeping.test_sweep import BASE
 
+GRID = '[sweep.grid]\n"optimizers.0.lr" = [1e-3, 1e30]\nrun.seed = [0, 1]'
+
 
 def written(folder: Path, text: str, base: dict[str, Any] = BASE) -> Path:
     file = folder / "sweep.toml"
@@ -33,7 +35,7 @@ def test_runs_are_those_that_one_would_train_alone_and_a_failure_stops_no_other(
     tmp_path: Path,
 ) -> None:
     """A learning rate beyond all measure ends with a loss that is not finite."""
-    file = written(tmp_path, '[sweep.grid]\n"optimizers.0.lr" = [1e-3, 1e30]\nrun.seed = [0, 1]')
+    file = written(tmp_path, GRID)
     found = sweep(file)
     assert [state.what for state in found] == ["done", "done", "failed", "failed"]
     assert "step 2: the loss of 'burgers' is nan" in str(found[2].failure)
@@ -44,6 +46,13 @@ def test_runs_are_those_that_one_would_train_alone_and_a_failure_stops_no_other(
     assert open_run(first.directory).summary["final"]["loss"] == alone.summary["final"]["loss"]
     again = sweep(file)
     assert [state.what for state in again] == ["done", "done", "failed", "failed"]
+    written(tmp_path, GRID, {**BASE, "network": {"width": 7, "depth": 2}})
+    with pytest.raises(
+        PinnError, match=r"another configuration.*\n.*network.width: 6 there, 7 here"
+    ):
+        sweep(file)
+    written(tmp_path, GRID, {**BASE, "optimizers": [{"name": "adam", "steps": 6}]})
+    assert [state.step for state in sweep(file)[:2]] == [6, 6]
     assert not (first.directory / "report.html").exists()
 
 
