@@ -80,7 +80,7 @@ class StageOptions:
     )
     time_step: float | None = option(
         None,
-        "of pseudo-time, τ; default: measured, a step as large as stability allows",
+        "of pseudo-time, τ; default: ‖Δw‖ / ‖Δr‖, measured at each renewal",
         optional(above(0)),
     )
     renew: int = option(100, "steps after which q.earlier, and pseudo-time, moves on", at_least(1))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
+"""Control groups: what a container or a batch system grants."""
 
 
 def cores() -> int:

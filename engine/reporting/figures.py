@@ -53,10 +53,14 @@ def loss_curves(records: Records) -> Curves:
     )
 
 
+def _labels(records: Records, prefix: str) -> dict[str, str]:
+    """The quantities that begin so, and what follows in the name of each."""
+    return {name: name.removeprefix(prefix) for name in records.names if name.startswith(prefix)}
+
+
 def factor_curves(records: Records) -> Iterator[Curves]:
     """What a weighting that balances the terms of the loss multiplied them with."""
-    factors = {n: n.removeprefix("factor.") for n in records.names if n.startswith("factor.")}
-    if factors:
+    if factors := _labels(records, "factor."):
         yield Curves(
             name="factors",
             title="Factors of the terms of the loss",
@@ -68,8 +72,7 @@ def factor_curves(records: Records) -> Iterator[Curves]:
 
 def time_step_curves(records: Records) -> Iterator[Curves]:
     """How far a step in pseudo-time goes."""
-    steps = {n: n.removeprefix("time_step.") for n in records.names if n.startswith("time_step.")}
-    if steps:
+    if steps := _labels(records, "time_step."):
         yield Curves(
             name="time-steps",
             title="Steps in pseudo-time",
@@ -82,7 +85,7 @@ def time_step_curves(records: Records) -> Iterator[Curves]:
 
 def unknown_curves(records: Records) -> Iterator[Curves]:
     """What an inverse problem found, and how far off it is where the truth is known."""
-    labels = {n: n.removeprefix("unknown.") for n in records.names if n.startswith("unknown.")}
+    labels = _labels(records, "unknown.")
     errors = {
         n: label.removesuffix(".error") for n, label in labels.items() if label.endswith(".error")
     }

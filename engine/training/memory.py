@@ -14,9 +14,9 @@ from pinn.core.parts import Network
 from pinn.core.problem import Problem, conditions_of
 from pinn.core.randomness import torch_generator
 from pinn.engine.configuration.config import Config
+from pinn.engine.configuration.cores import GROUPS
 from pinn.engine.derivatives.fields import build_network, components
 
-GROUPS = Path("/sys/fs/cgroup")
 LIMITS = (
     ("memory.max", "memory.stat", "anon"),
     ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),

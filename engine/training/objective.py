@@ -344,21 +344,23 @@ class Objective:
         The last block of several begins early enough to be as large as the others, and leaves out what
         they had, so that one compiled function serves them all. `once`: evaluated eagerly.
         """
-        for _, found, gradients in self._rows(parameters, points, weights, rows, self.fixed, once):
+        for _, found, gradients in self._rows_by_block(
+            parameters, points, weights, rows, self.fixed, once
+        ):
             yield found.reshape(-1), gradients.flatten(0, 1)
 
     def traces(self, points: PointSet, weights: Tensor, rows: int = 1024) -> Tensor:
         """Of each of `names` mean_i ‖∂ρ_i/∂θ‖² without its factor, (names,): the traces of K = JJᵀ."""
         one = self._without_factors()
         found = dict.fromkeys(self.names, points.interior.new_zeros(()))
-        for names, _, gradients in self._rows(self.parameters, points, weights, rows, one):
+        for names, _, gradients in self._rows_by_block(self.parameters, points, weights, rows, one):
             sums = gradients.square().sum((0, 2))
             if len(names) == 1:
                 sums = sums.sum()[None]  # a condition of several parts
             found |= {name: found[name] + each for name, each in zip(names, sums, strict=True)}
         return torch.stack(list(found.values()))
 
-    def _rows(
+    def _rows_by_block(
         self,
         parameters: Parameters,
         points: PointSet,

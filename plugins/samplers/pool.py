@@ -29,15 +29,6 @@ class AttentionPool(Uniform):
     c: float = option(0.0, "share of points that look at no weight, in means of λᵏ", at_least(0))
     size: int = option(10, "points in the pool for each that is drawn", at_least(1))
 
-    def redraw(
-        self,
-        domain: Shape,
-        points: Points,
-        residuals: Callable[[Points], Points],
-        generator: np.random.Generator,
-    ) -> Points:
-        return self.redraw_from(None, domain, points, residuals, generator)[0]
-
     def redraw_from(
         self,
         memory: Points | None,

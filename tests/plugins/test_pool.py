@@ -44,7 +44,7 @@ def test_the_weights_follow_the_residuals(count: int, seed: int, gamma: float) -
 def test_points_are_drawn_in_proportion_to_the_weights() -> None:
     """Four times as many on the left, of a large pool, where the residual is four times as large."""
     sampler, generator = AttentionPool(size=100), np.random.default_rng(0)
-    points = sampler.redraw(BOX, np.empty((2000, 2)), left, generator)
+    points, _ = sampler.redraw_from(None, BOX, np.empty((2000, 2)), left, generator)
     assert float((points[:, 0] < 0.5).mean()) == pytest.approx(0.8, abs=0.03)
 
 
