@@ -97,7 +97,7 @@ def _draw(figure: Figure, records: Records) -> None:
     if weighted:
         columns["map.weights"] = "weights λ"
     if not weighted or _gather(records):
-        columns["map.density"] = "density of points"
+        columns["map.density"] = "density"
     steps, _ = records.series("map.residuals")
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), SHOWN)).round().astype(int))
     first, second = _coordinates(records)

@@ -174,5 +174,5 @@ def test_what_is_shown_differs(gather: bool, weighted: bool, tmp_path: Path) -> 
         seen.weights[:, :4] = 3.0
     shown = labels(Maps(cells=4).measure(seen), tmp_path)
     expected = ["|r|"] + ["weights λ"] * weighted
-    expected += ["density of points"] * (gather or not weighted)
+    expected += ["density"] * (gather or not weighted)
     assert [label.partition(",")[0] for label in shown] == expected
