@@ -17,20 +17,21 @@ COEFFICIENTS = {"allen-cahn": 4, "burgers": 4, "helmholtz": 5, "cavity": 10}
 all ten up to third order, for the others u, both first derivatives and the needed second ones."""
 
 
-def make_step(problem: str, points: int, seed: int = 0) -> Step:
+def make_step(problem: str, points: int, seed: int = 0, device: str = "cpu") -> Step:
     """The matrix products of one step on so many interior points; its loss is always 0.0."""
     rows = COEFFICIENTS[problem] * points
-    inputs = torch.from_numpy(draw_points(problem, points, seed)[0])
-    first, *hidden, last = [torch.from_numpy(w) for w, _ in draw_parameters(problem, seed)]
+    inputs = torch.from_numpy(draw_points(problem, points, seed)[0]).to(device)
+    first, *hidden, last = [
+        torch.from_numpy(w).to(device) for w, _ in draw_parameters(problem, seed)
+    ]
     first_gradient, *hidden_gradients, last_gradient = [
         torch.empty_like(w) for w in (first, *hidden, last)
     ]
-    activations = torch.randn(
-        (DEPTH, rows, WIDTH), generator=torch.Generator().manual_seed(seed)
-    ).unbind()
-    outputs = torch.zeros(rows, len(last))
-    upstream = torch.ones(rows, len(last))
-    downstream = list(torch.empty(2, rows, WIDTH).unbind())
+    generator = torch.Generator(device).manual_seed(seed)
+    activations = torch.randn((DEPTH, rows, WIDTH), generator=generator, device=device).unbind()
+    outputs = torch.zeros(rows, len(last), device=device)
+    upstream = torch.ones(rows, len(last), device=device)
+    downstream = list(torch.empty(2, rows, WIDTH, device=device).unbind())
 
     def forward() -> None:
         torch.mm(inputs, first.T, out=activations[0][:points])

@@ -14,22 +14,46 @@ from math import pi
 import torch
 from torch import Tensor
 
+from pinn.engine.training.compilation import compile_lazily
+
 from .setting import LEARNING_RATE, Step, draw_parameters, draw_points
 
 Network = Callable[[Tensor], Tensor]
 Loss = Callable[[Network], Tensor]
 
 
-def make_step(problem: str, points: int, seed: int = 0, usual: bool = False) -> Step:
-    """One step of the problem on so many interior points."""
+def make_step(
+    problem: str,
+    points: int,
+    seed: int = 0,
+    usual: bool = False,
+    device: str = "cpu",
+    compiled: bool = False,
+) -> Step:
+    """One step of the problem on so many interior points; `compiled`: traced, then torch.compile."""
     interior, conditions = draw_points(problem, points, seed)
-    network = _network(problem, seed)
+    network = _network(problem, seed).to(device)
     parameters = list(network.parameters())
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
     loss_of = (_cavity_usual if usual and problem == "cavity" else _LOSSES[problem])(
-        torch.from_numpy(interior).requires_grad_(),
-        {name: torch.from_numpy(there) for name, there in conditions.items()},
+        torch.from_numpy(interior).to(device).requires_grad_(),
+        {name: torch.from_numpy(there).to(device) for name, there in conditions.items()},
     )
+    names = [name for name, _ in network.named_parameters()]
+
+    def loss_and_gradient(*values: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(names, values, strict=True))
+        loss = loss_of(lambda x: torch.func.functional_call(network, named, (x,)))
+        return loss.detach(), *torch.autograd.grad(loss, values)
+
+    flat = compile_lazily(loss_and_gradient)
+
+    def compiled_step() -> float:
+        loss, *gradient = flat(*parameters)
+        for parameter, slope in zip(parameters, gradient, strict=True):
+            parameter.grad = slope
+        optimizer.step()
+        return float(loss)
 
     def step() -> float:
         optimizer.zero_grad()
@@ -38,7 +62,7 @@ def make_step(problem: str, points: int, seed: int = 0, usual: bool = False) -> 
         optimizer.step()
         return loss.item()
 
-    return Step(step)
+    return Step(compiled_step if compiled else step)
 
 
 def _network(problem: str, seed: int) -> torch.nn.Sequential:

@@ -248,7 +248,7 @@ class Objective:
         points: PointSet,
         weights: Tensor,
         update: bool = True,
-        step: int = 0,
+        step: int | Tensor = 0,
     ) -> Evaluation:
         """The loss and its gradient; with `update`, under weights updated from these residuals.
 
@@ -257,7 +257,7 @@ class Objective:
         """
         parameters = tuple(parameters)
         moving = update and not self.weighting.static
-        made = points.interior.new_tensor(step) if moving else None
+        made = torch.as_tensor(step).to(points.interior) if moving else None
         if self._larger_than_chunk(points.interior) or self._larger_than_chunk(
             *points.conditions.values()
         ):

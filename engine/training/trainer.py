@@ -15,6 +15,7 @@ from pinn.core.errors import PartError, PinnError, TrainingError, Whence, neares
 from pinn.core.parts import Terms
 from pinn.core.randomness import numpy_generator
 from pinn.core.records import Records
+from pinn.core.tracebacks import first_line
 from pinn.core.view import View
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
@@ -22,6 +23,7 @@ from pinn.engine.derivatives.unknowns import unknown_quantities
 from pinn.engine.training import checkpoint
 from pinn.engine.training.closure import Closure
 from pinn.engine.training.evaluation import Evaluator
+from pinn.engine.training.launch import WORTH, Launch, at_once, repeatable
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
@@ -45,12 +47,16 @@ class Trainer:
     directory: RunDirectory
     observing: Observing
     closure: Closure = field(init=False)
+    at_once: int = field(init=False)
+    """Steps that a launch may make."""
+    launch: Launch | None = field(default=None, init=False)
     _redrawn_in: int | None = field(default=None, init=False)
     """The stage whose first new points were told of."""
     _saved_at: float = field(factory=time.monotonic, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.closure = Closure(self.state, self.objective, self.not_finite)
+        self.at_once = at_once(self.state.weights.device)
         self.use_loss_of_stage()
 
     @property
@@ -102,7 +108,8 @@ class Trainer:
         self.save(regular=self.done)
 
     def advance(self) -> float:
-        """Go on by one step, with a new stage or new points where they are due; returns its loss."""
+        """Go on by one step, or by those of a launch, with a new stage or new points where they are due;
+        returns the last loss."""
         if self.stage_done:
             self.begin_stage()
         resized = self.stage.points.interior != len(self.state.points.interior)
@@ -112,8 +119,11 @@ class Trainer:
             if self._due(self.config.balancing.balanced_every()) or not self.state.step:
                 self.balance()
             self.look_back()
-            evaluation = self.step()
-        self.observing.follow(evaluation.residuals)
+            self.use_rate()
+            launched = self.launched()
+            evaluation = launched or self.step()
+        if not launched:
+            self.observing.follow(evaluation.residuals)
         self.observe(evaluation)
         return float(evaluation.loss)
 
@@ -216,10 +226,6 @@ class Trainer:
     def step(self) -> Evaluation:
         """One optimizer step: residuals → weights → loss → gradient → parameters."""
         state, stage = self.state, self.stage
-        rate = stage.optimizer.learning_rate(state.stage_step, stage.steps)
-        if rate is not None:
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
         self.closure.begin()
         state.optimizer.step(self.closure)  # type: ignore[arg-type]
         if self.evaluation is None or not self.closure.asked:
@@ -233,6 +239,66 @@ class Trainer:
         state.step += 1
         state.stage_step += 1
         return self.evaluation
+
+    def rate(self, later: int = 0) -> float | None:
+        """Of the next step, or of one so many steps later; None: the optimizer has one of its own."""
+        return self.stage.optimizer.learning_rate(self.state.stage_step + later, self.stage.steps)
+
+    def use_rate(self) -> None:
+        rate = self.rate()
+        if rate is not None:
+            for group in self.state.optimizer.param_groups:
+                group["lr"] = rate
+
+    def launched(self) -> Evaluation | None:
+        """The last of the steps up to the next at which anything is due, made in one launch.
+
+        None: none was made, since steps are made one by one here; those of a launch that met a loss that
+        is not finite as well, so that the one it belongs to is found.
+        """
+        state, rate = self.state, self.rate()
+        if self.at_once < WORTH or not state.stage_step or not repeatable(state.optimizer):
+            return None
+        steps = self.quiet_steps()
+        if steps < WORTH:
+            return None
+        if self.launch is None or not self.launch.fits(state, self.objective, rate):
+            self.launch = None  # its memory is free for the next
+            observers = self.observing.observers
+            following = {o.analyzer.name: o.analyzer for o in observers}
+            followers = {name: following[name] for name in state.memories}
+            try:
+                self.launch = Launch(state, self.objective, followers, rate)
+            except RuntimeError as error:
+                self.at_once = 1
+                self.reporter.note(f"steps are launched one by one: {first_line(error)}")
+                return None
+        if not self.launch.make(steps):
+            return None
+        self.closure.evaluation = self.launch.evaluation
+        return self.launch.evaluation
+
+    def quiet_steps(self) -> int:
+        """How many steps to the next at which anything is due, or behind which the rate is another."""
+        steps = 1
+        while steps < self.at_once and not self.due_in(steps):
+            steps += 1
+        return steps
+
+    def due_in(self, steps: int) -> bool:
+        """Whether anything is due between the last of so many steps and the one that follows."""
+        state, stage, run = self.state, self.stage, self.config.run
+        step, of_stage = state.step + steps, state.stage_step + steps
+        balanced = self.config.balancing.balanced_every()
+        regular = run.record, run.checkpoint, stage.points.redraw, balanced
+        looks_back = self.objective.remembers and of_stage % stage.options.renew == 0
+        return (
+            of_stage >= stage.steps
+            or any(every > 0 and step % every == 0 for every in regular)
+            or looks_back
+            or self.rate(steps) != self.rate()
+            or bool(self.observing.due(step))
+        )
 
     def not_finite(self, evaluation: Evaluation) -> TrainingError:
         cause, where = undefined(self.objective, evaluation, self.state.points)
