@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pinn.analyzers.grid_cells import cell_means, cell_numbers
-from pinn.analyzers.homogeneity_neighbours import nearest, neighbour_order
+from pinn.analyzers.homogeneity_neighbours import nearest_of, neighbour_order
 from pinn.core import Analyzer, Curves, Drawing, above, between, option
 from pinn.core.lazy import torch
 
@@ -99,7 +99,7 @@ class Homogeneity(Analyzer):
         cells = _Parts.of(cell_numbers(points, domain.lower, domain.upper, self.cells))
         last = points[:, -1:], domain.lower[-1:], domain.upper[-1:]
         strips = _Parts.of(cell_numbers(*last, self.strips))
-        neighbours = nearest(points, domain.lower, domain.upper, NEIGHBOURS)
+        neighbours = nearest_of(view.points.interior, domain.lower, domain.upper, NEIGHBOURS)
         size = _array(view.residuals.abs().sum(0))
         weights = [cells.means(_array(row)) for row in view.weights]
         in_cells, in_strips = f"{self.cells}cells", f"{self.strips}strips"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,21 @@ def nearest(
         return np.empty((len(scaled), 0), dtype=np.int64)
     _, found = KDTree(scaled).query(scaled, k=np.arange(2, others + 2))  # the first is itself
     return np.asarray(found, dtype=np.int64)
+
+
+_last: tuple[weakref.ref[Any], Any, NDArray[np.int64]] | None = None
+
+
+def nearest_of(
+    points: Any, lower: Sequence[float], upper: Sequence[float], count: int
+) -> NDArray[np.int64]:
+    """`nearest` of a tensor of points, found once for as long as the points are the same tensor."""
+    global _last
+    key = points._version, tuple(lower), tuple(upper), count
+    if _last is None or _last[0]() is not points or _last[1] != key:
+        array = points.double().cpu().numpy()
+        _last = weakref.ref(points), key, nearest(array, lower, upper, count)
+    return _last[2]
 
 
 def neighbour_order(values: NDArray[Any], neighbours: NDArray[np.int64]) -> float:

@@ -16,16 +16,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tomli
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from benchmarks.machine import describe
 from benchmarks.peers import matmuls, nested
+from benchmarks.peers.setting import Step
 from benchmarks.step import PROBLEMS
 from pinn.core.errors import out_of_memory
 from pinn.engine import parse_config, train
@@ -36,10 +39,14 @@ from pinn.engine.training.state import initial_state
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs" / "papers" / "allen-cahn-rba.toml"
+PARTS = ("checks", "small", "steps", "paper")
 POINTS = (4096, 25600, 262144)
 ROUNDS = 7
 SECONDS = 0.15
 """Of a round, about."""
+
+ALONE = Path(tempfile.gettempdir()) / "pinn-gpu.lock"
+"""Held while times are taken, so that several of these programs can compile at once."""
 
 Steps = Callable[[int], Any]
 """Makes so many steps."""
@@ -49,29 +56,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--problems", nargs="+", default=PROBLEMS)
     parser.add_argument("--points", nargs="+", type=int, default=POINTS)
+    parser.add_argument("--only", nargs="+", default=[*MAKERS], help="of " + "; ".join(MAKERS))
     parser.add_argument("--steps", type=int, default=10_000, help="of the papers' Allen-Cahn, RBA")
-    parser.add_argument(
-        "--without-checks", action="store_true", help="leave the tests marked gpu out"
-    )
     asked = parser.parse_args()
-    found: dict[str, Any] = {"machine": {**describe(), "device": name_of(asked.device)}}
+    device = asked.device
+    found: dict[str, Any] = {"machine": {**describe(), "device": name_of(device)}}
 
     def keep(part: str, value: Any) -> None:
         found[part] = value
         asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{part}: {value}", flush=True)
 
-    if not asked.without_checks:
+    if "checks" in asked.parts:
         keep("checks", checks())
-    keep("4 x 64, 4,096 points, ms a step", small_network(asked.device, min(4096, *asked.points)))
-    for problem in asked.problems:
-        for points in asked.points:
-            keep(f"{problem}, {points:,} points, ms a step", times(problem, points, asked.device))
-    keep(
-        f"allen-cahn, RBA, as in the paper, {asked.steps:,} steps", paper(asked.device, asked.steps)
-    )
+    if "small" in asked.parts:
+        keep("4 x 64, 4,096 points, ms a step", small_network(device, min(4096, *asked.points)))
+    if "steps" in asked.parts:
+        for problem in asked.problems:
+            for points in asked.points:
+                here = times(asked.only, problem, points, device)
+                keep(f"{problem}, {points:,} points, ms a step", here)
+    if "paper" in asked.parts:
+        keep(f"allen-cahn, RBA, as in the paper, {asked.steps:,} steps", paper(device, asked.steps))
 
 
 def name_of(device: str) -> str:
@@ -85,18 +94,12 @@ def checks() -> str:
     return (done.stdout or done.stderr).strip().splitlines()[-1]
 
 
-def times(problem: str, points: int, device: str) -> dict[str, float | None]:
+def times(makers: Sequence[str], problem: str, points: int, device: str) -> dict[str, float | None]:
     """Milliseconds of a step by what makes it; None where memory ran out."""
-    makers: Mapping[str, Callable[[], Steps]] = {
-        "pinn": lambda: launched(problem, points, device),
-        "pinn, one by one": lambda: one_by_one(problem, points, device),
-        "nested": lambda: repeated(nested.make_step(problem, points, device=device)),
-        "nested, compiled": lambda: repeated(
-            nested.make_step(problem, points, device=device, compiled=True)
-        ),
-        "matrix products": lambda: repeated(matmuls.make_step(problem, points, device=device)),
+    return {
+        name: milliseconds(partial(MAKERS[name], problem, points, device), device)
+        for name in makers
     }
-    return {name: milliseconds(make, device) for name, make in makers.items()}
 
 
 def repeated(step: Callable[[], Any]) -> Steps:
@@ -142,9 +145,22 @@ def first(state: Any, objective: Any) -> Tensor:
     return found.loss.item()
 
 
+def of_peer(make_step: Callable[..., Step], problem: str, points: int, device: str) -> Steps:
+    return repeated(make_step(problem, points, device=device))
+
+
+MAKERS: Mapping[str, Callable[[str, int, str], Steps]] = {
+    "pinn": launched,
+    "pinn, one by one": one_by_one,
+    "nested": partial(of_peer, nested.make_step),
+    "nested, compiled": partial(of_peer, partial(nested.make_step, compiled=True)),
+    "matrix products": partial(of_peer, matmuls.make_step),
+}
+
+
 def small_network(device: str, points: int) -> dict[str, float | None]:
     return {
-        problem: milliseconds(lambda p=problem: launched(p, points, device, 64, 4), device)  # type: ignore[misc]
+        problem: milliseconds(partial(launched, problem, points, device, 64, 4), device)
         for problem in PROBLEMS
     }
 
@@ -153,10 +169,13 @@ def milliseconds(make: Callable[[], Steps], device: str) -> float | None:
     """Median over rounds of the time of a step."""
     try:
         steps = make()
-        count = 1
-        while timed(steps, count, device) < SECONDS and count < 1000:
-            count *= 2
-        return statistics.median(1e3 * timed(steps, count, device) / count for _ in range(ROUNDS))
+        with FileLock(ALONE):
+            count = 1
+            while timed(steps, count, device) < SECONDS and count < 1000:
+                count *= 2
+            return statistics.median(
+                1e3 * timed(steps, count, device) / count for _ in range(ROUNDS)
+            )
     except Exception as error:
         if not out_of_memory(error):
             raise

@@ -25,12 +25,21 @@ def main() -> None:
     parser.add_argument("scale", choices=["recorded", *SCALES])
     parser.add_argument("--at-once", type=int, default=2, help="runs at a time, a core each")
     parser.add_argument("--minutes", type=float, help="to stop after; call again to go on")
-    parser.add_argument("--only", default="", help="of the runs, those whose name has this in it")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        help="of the runs, those whose name has one of these in it",
+    )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs are kept")
     parser.add_argument("--output", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
     if options.scale != "recorded":
-        jobs = [job for job in SCALES[options.scale].jobs() if options.only in job.name]
+        jobs = [
+            job
+            for job in SCALES[options.scale].jobs()
+            if any(only in job.name for only in options.only)
+        ]
         train_all(jobs, options.runs, options.at_once, options.minutes)
     print(f"wrote {write_page(options.output)}")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli
 from attrs import frozen
 from numpy.typing import NDArray
 
@@ -29,6 +31,7 @@ class Evidence:
         series: {quantity: (steps, values)}
         toml: its complete configuration.
         seconds: of training, without analyzers.
+        device: what trained it; empty where it was not noted.
     """
 
     set_up: str
@@ -37,6 +40,17 @@ class Evidence:
     series: Mapping[str, tuple[Array, Array]]
     toml: str
     seconds: float
+    device: str = ""
+
+    @property
+    def last_step(self) -> float:
+        return max(float(steps[-1]) for steps, _ in self.series.values() if len(steps))
+
+    @property
+    def planned_steps(self) -> float:
+        """Of the whole run; those that it made where its configuration is not known."""
+        stages = tomli.loads(self.toml).get("optimizers", [])
+        return sum(stage["steps"] for stage in stages) or self.last_step
 
     @property
     def problem(self) -> str:
@@ -60,7 +74,13 @@ def path_of(job: Job) -> Path:
 
 
 def keep(run: Run, job: Job) -> None:
-    """Write the numbers of a run that is done: single precision, two rows (steps, values) a quantity."""
+    """Write the numbers of a run, unless it is kept to a later step.
+
+    In single precision, two rows (steps, values) a quantity.
+    """
+    before = kept(job)
+    if before is not None and before.last_step > run.summary["steps"]:
+        return
     arrays: dict[str, Any] = {
         name: np.stack([steps, values]).astype(np.float32)
         for name, (steps, values) in run.metrics().items()
@@ -70,11 +90,17 @@ def keep(run: Run, job: Job) -> None:
     toml = run.config.in_directory(Path("runs") / job.scale.name / job.name).toml()
     seconds = float(run.summary["seconds"]["training"])
     arrays |= {"toml": np.array(toml), "training_seconds": np.array(seconds)}
+    arrays["device"] = np.array(_device_of(run.config.directory))
     path = path_of(job)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     write_atomically(path, content.getvalue())
+
+
+def _device_of(directory: Path) -> str:
+    made_with = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
+    return str(made_with["device"])
 
 
 def kept(job: Job) -> Evidence | None:
@@ -85,8 +111,9 @@ def kept(job: Job) -> Evidence | None:
     with np.load(path) as file:
         arrays = dict(file)
     toml, seconds = str(arrays.pop("toml")), float(arrays.pop("training_seconds"))
+    device = str(arrays.pop("device", ""))
     series = {name: (a[0].astype(float), a[1].astype(float)) for name, a in arrays.items()}
-    return Evidence(job.set_up, job.seed, job.variant, series, toml, seconds)
+    return Evidence(job.set_up, job.seed, job.variant, series, toml, seconds, device)
 
 
 def recorded(folder: Path) -> list[Evidence]:

@@ -46,7 +46,7 @@ class Facts:
 
     @property
     def last_step(self) -> float:
-        return max(float(steps[-1]) for steps, _ in self.evidence.series.values() if len(steps))
+        return self.evidence.last_step
 
     def series(self, name: str) -> tuple[Array, Array]:
         return self.evidence.series.get(name, (np.empty(0), np.empty(0)))

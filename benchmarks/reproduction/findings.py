@@ -108,7 +108,10 @@ def chance_of(finding: Finding, runs: Sequence[Facts]) -> float:
 
 
 def three_phases(facts: Facts) -> Outcome:
-    return facts.fitting_ends is not None and facts.total_diffusion is not None
+    """Of a run that was stopped before its last step it is not known that they do not come."""
+    if facts.fitting_ends is not None and facts.total_diffusion is not None:
+        return True
+    return None if facts.last_step < facts.evidence.planned_steps else False
 
 
 def rba_is_sooner(rba: Facts, vanilla: Facts) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,16 @@ from benchmarks.reproduction.statistics import Share, median_and_range, median_t
 
 TRACES = ROOT.parent / "shared" / "traces"
 RECORDED = RESULTS / "recorded.json"
+MARKED: Mapping[str, tuple[int, int]] = {
+    "allen-cahn-vanilla": (150, 91_700),
+    "allen-cahn-rba": (150, 11_100),
+    "helmholtz-vanilla": (180, 19_000),
+    "helmholtz-rba": (70, 1_000),
+    "cavity-vanilla": (150, 20_000),
+    "cavity-rba": (150, 20_000),
+}
+"""Steps at which fitting ends and total diffusion begins, as the authors mark them by eye (arXiv
+2403.18494)."""
 
 
 def write_page(folder: Path) -> Path:
@@ -37,10 +47,11 @@ def write_page(folder: Path) -> Path:
     verdicts |= {
         name: [judge(finding, runs) for finding in FINDINGS] for name, runs in whole.items() if runs
     }
-    draw_all(whole["laptop"], folder / "reproduction", "laptop")
+    for name, runs in whole.items():
+        draw_all(runs, folder / "reproduction", name)
     figures = {
         scale: [f"{scale}-{p}.png" for p in PROBLEMS if _has_figure(folder, scale, p)]
-        for scale in ("recorded", "laptop")
+        for scale in ("recorded", *SCALES)
     }
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -54,7 +65,7 @@ def write_page(folder: Path) -> Path:
         verdicts={scale: {v.claim: v for v in found} for scale, found in verdicts.items()},
         tables={"recorded": rows_of_authors}
         | {name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
-        sooner=list(sooner_rows(whole["laptop"])),
+        sooner={name: list(sooner_rows(runs)) for name, runs in whole.items()},
         ablated=SCALES["laptop"].ablated,
         ablations=list(ablation_rows(scales["laptop"])),
         counts={
@@ -110,7 +121,9 @@ class SetUpRow:
     fitting_ends: str
     total_diffusion: str
     three_phases: str
+    marked: str
     minutes: str
+    device: str
 
 
 def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
@@ -119,17 +132,28 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
         if not own:
             continue
         problem, _, weighting = set_up.rpartition("-")
-        phases = sum(three_phases(f) is True for f in own)
+        phases = [three_phases(f) for f in own]
+        decided = [phase for phase in phases if phase is not None]
+        devices = {f.evidence.device for f in own}
         yield SetUpRow(
             name=f"{NAMES[problem]}, {weighting}",
             seeds=len(own),
-            steps=f"{max(f.last_step for f in own):,.0f}",
+            steps=steps_of(own),
             error=spread([f.error() for f in own], "{:.2e}"),
             fitting_ends=spread([f.fitting_ends for f in own if f.fitting_ends], "{:,.0f}"),
             total_diffusion=when(own),
-            three_phases=f"{phases} of {len(own)}",
+            three_phases=f"{sum(decided)} of {len(decided)}" if decided else "–",
+            marked=" / ".join(f"{step:,}" for step in MARKED.get(set_up, ())) or "–",
+            device=", ".join(sorted(devices - {""})),
             minutes=spread([f.evidence.seconds / 60 for f in own if f.evidence.seconds], "{:.0f}"),
         )
+
+
+def steps_of(runs: Sequence[Facts]) -> str:
+    """ "27,000 of 300,000" where the runs are not done."""
+    made = max(f.last_step for f in runs)
+    planned = max(f.evidence.planned_steps for f in runs)
+    return f"{made:,.0f}" if made >= planned else f"{made:,.0f} of {planned:,.0f}"
 
 
 def sooner_rows(runs: Sequence[Facts]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.reproduction.evidence import keep
 from benchmarks.reproduction.plan import ABLATED, Job
 from pinn.core.discovery import offered
 from pinn.engine import train
-
-Result = TypeVar("Result")
+from pinn.engine.training.progress import Lines
 
 
 def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | None) -> bool:
@@ -42,38 +38,17 @@ def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | No
 
 def _train(job: Job, runs: Path, deadline: float | None) -> bool:
     """Whether it is done. Monotonic clocks are those of the machine, so that processes share them."""
-    left = None if deadline is None else deadline - time.monotonic()
-    if left is not None and left <= 0:
+
+    def over() -> bool:
+        return deadline is not None and time.monotonic() > deadline
+
+    if over():
         return False
     with offered(*ABLATED):
         config = job.config(runs)
         log = config.directory.with_suffix(".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
-            run = _until(left, lambda: train(config))
-        if run.complete:
-            keep(run, job)
+            run = train(config, Lines(), report=False, stop=over)
+        keep(run, job)
         return run.complete
-
-
-def _until(seconds: float | None, work: Callable[[], Result]) -> Result:
-    """Do the work, which finishes its step and returns when it is asked to stop after so long.
-
-    It is asked until it returns: before its first step it does not listen.
-    """
-    if seconds is None:
-        return work()
-    over = threading.Event()
-
-    def ask() -> None:
-        pause = seconds
-        while not over.wait(pause):
-            os.kill(os.getpid(), signal.SIGTERM)
-            pause = 1.0
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return work()
-    finally:
-        over.set()
