@@ -7,7 +7,7 @@ in and returned, never kept in the part.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -171,11 +171,17 @@ class Closure(Protocol):
     def residuals(self) -> Tensor:
         """ρ, (residuals,)."""
 
-    def jacobian(self, rows: int = ..., once: bool = ...) -> Iterator[tuple[Tensor, Tensor]]:
+    def jacobian(
+        self, rows: int = ..., once: bool = ..., own: bool = ...
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """ρ (m,) and J = ∂ρ/∂θ (m, parameters), in blocks of about `rows` points.
 
-        `once`: it is seldom asked for, so that compiling it would not pay.
+        `once`: it is seldom asked for, so that compiling it would not pay. `own`: only the blocks that
+        this process computes, of a run on several; sums over them are then given to `total`.
         """
+
+    def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Their sums over the processes of the run; as they are, where there is one."""
 
 
 class Optimizer(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -60,7 +60,12 @@ class _Descent:
     def residuals(self) -> Tensor:
         return self._weighted().detach()
 
-    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return list(tensors)
+
+    def jacobian(
+        self, rows: int = 1024, once: bool = False, own: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         slopes = torch.ones(4, dtype=self.parameters[0].dtype)
         slopes[2:] *= math.sqrt(2)
         for here in torch.arange(4).split(max(rows, 1)):

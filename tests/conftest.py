@@ -57,6 +57,14 @@ _import_benchmarks()
 # Spares every process that compiles a trial of what the processor can.
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 settings.register_profile("pinn", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("pinn")
 

@@ -52,6 +52,9 @@ class RunOptions:
         "compile the step: auto (if the run is long enough), always, never",
         choice("auto", "always", "never"),
     )
+    processes: int = option(
+        1, "that compute a share of the points each, on this machine", at_least(1)
+    )
     checkpoint: int = option(
         1000, "steps between checkpoints; one is written every second minute besides", at_least(1)
     )

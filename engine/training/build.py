@@ -24,14 +24,20 @@ from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.notes import notes_of_problem
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.sizes import notes_of_sizes
 from pinn.engine.training.trainable import trainable
 from pinn.engine.training.undefined import VALUE
 from pinn.engine.training.undisturbed import numbers_in, seed_everything
 
 
-def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
+def build(
+    config: Config, processes: Processes = ALONE
+) -> tuple[torch.nn.Module, Objective, Evaluator]:
     """Build what the configuration describes, without points or training.
+
+    Args:
+        processes: between which the points are shared.
 
     Raises:
         PinnError: an unknown device, equations that do not fit their problem, unknown factors, a
@@ -41,11 +47,11 @@ def build(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
     device = choose_device(config.run.device, config.run.precision)
     dtype = number_format(config.run.precision)
     with numbers_in(dtype):
-        return _built(config, device, dtype)
+        return _built(config, device, dtype, processes)
 
 
 def _built(
-    config: Config, device: torch.device, dtype: torch.dtype
+    config: Config, device: torch.device, dtype: torch.dtype, processes: Processes
 ) -> tuple[torch.nn.Module, Objective, Evaluator]:
     module = build_module(config.network, config.problem, config.run.seed)
     module.to(device=device, dtype=dtype)
@@ -57,6 +63,7 @@ def _built(
         first.factors,
         first.points.chunk,
         by_size=config.by_size,
+        processes=processes,
     )
     _check_factors("[weighting.factors]", config.factors, objective.names)
     _check_parameters(config, trainable(module))

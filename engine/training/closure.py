@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -83,8 +83,13 @@ class Closure:
         return self.objective.weighted_residuals(*self._here)
 
     @called_back
-    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.objective.jacobian(*self._here, rows, once)
+    def jacobian(
+        self, rows: int = 1024, once: bool = False, own: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.objective.jacobian(*self._here, rows, once, own)
+
+    def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return self.objective.processes.total(tensors)
 
     @property
     def _here(self) -> tuple[Any, PointSet, Tensor]:

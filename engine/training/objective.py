@@ -21,6 +21,7 @@ from pinn.engine.derivatives.pseudo_time import Advancing, advancing
 from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
 from pinn.engine.derivatives.typical_sizes import size_together, typical_sizes
 from pinn.engine.derivatives.unknowns import unknown_values
+from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.trainable import trainable
 
 Parameters = Sequence[Tensor]
@@ -35,7 +36,7 @@ Rows = tuple[Tensor, Tensor]
 """Residuals (n, k) at n points, and their derivatives (n, k, parameters)."""
 
 COMPILED = (
-    "_loss_after_update", "_loss", "_loss_of_conditions", "_residuals_alone", "_weighted_alone",
+    "_loss_after_update", "_loss", "_loss_of_piece", "_residuals_alone", "_weighted_alone",
     "_rows_of_equations", "_gradients_of_equations",
 )  # fmt: skip
 """Methods of tensors alone, which `Objective.compiled` has compiled."""
@@ -96,8 +97,10 @@ class Objective:
         chunk: int = 0,
         advances: Mapping[str, str] | None = None,
         by_size: bool = False,
+        processes: Processes = ALONE,
     ) -> None:
         self.problem = problem
+        self.processes = processes
         self.module = module
         self.weighting = weighting
         self.chunk = chunk
@@ -229,7 +232,7 @@ class Objective:
         if same and dict(advances or {}) == self.advances:
             self.use_factors(factors)
             return self
-        own = self.module, self.weighting, factors, chunk, advances, self.by_size
+        own = self.module, self.weighting, factors, chunk, advances, self.by_size, self.processes
         other = Objective(problem, *own)
         if other.names != self.names:
             raise PartError(
@@ -258,8 +261,9 @@ class Objective:
         parameters = tuple(parameters)
         moving = update and not self.weighting.static
         made = torch.as_tensor(step).to(points.interior) if moving else None
-        if self._larger_than_chunk(points.interior) or self._larger_than_chunk(
-            *points.conditions.values()
+        own = map(self.processes.own, points.conditions.values())
+        if self._larger_than_chunk(self.processes.own(points.interior)) or self._larger_than_chunk(
+            *own
         ):
             return self._in_chunks(parameters, points, weights, made)
         located = points.interior, tuple(points.conditions.values())
@@ -297,10 +301,13 @@ class Objective:
             raise PartError(
                 self.problem.name, Whence(self.problem), ": has no equations, so no residuals"
             )
-        pieces = self._pieces(points)
-        return torch.cat(
-            [self._residuals_alone(self.parameters, piece, self.fixed) for piece in pieces], 1
-        )
+        return self._residuals_of(tuple(self.parameters), points)
+
+    def _residuals_of(self, parameters: Leaves, points: Tensor) -> Tensor:
+        processes = self.processes if len(points) >= self.processes.count else ALONE
+        pieces = self._pieces(processes.own(points))
+        own = [self._residuals_alone(parameters, piece, self.fixed) for piece in pieces]
+        return processes.whole(torch.cat(own, 1), len(points), 1)
 
     def weighted_residuals(
         self, parameters: Parameters, points: PointSet, weights: Tensor
@@ -310,11 +317,12 @@ class Objective:
         Of every equation √(f/n) √c with the sign of r, where the loss is the mean of c; of every
         condition √(f/n) r.
         """
-        pieces = self._pieces(points.interior)
         size = len(points.interior)
+        pieces = self._pieces(self.processes.own(points.interior))
+        own_weights = self.processes.own(weights, 1).split(len(pieces[0]), 1)
         of_equations = [
             self._weighted_alone(tuple(parameters), piece, weight, self.fixed) / size**0.5
-            for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
+            for piece, weight in zip(pieces, own_weights, strict=True)
         ]
         with torch.no_grad():
             of_conditions = [
@@ -328,7 +336,7 @@ class Objective:
                 / len(located) ** 0.5
                 for name, located in points.conditions.items()
             ]
-        found = [torch.cat(of_equations, 1), *of_conditions]
+        found = [self.processes.whole(torch.cat(of_equations, 1), size, 1), *of_conditions]
         return torch.cat([each.T.reshape(-1) for each in found])
 
     def jacobian(
@@ -338,14 +346,17 @@ class Objective:
         weights: Tensor,
         rows: int,
         once: bool = False,
+        own: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Blocks of ρ, (m,), and of J = ∂ρ/∂θ, (m, parameters), of about `rows` points each.
 
         The last block of several begins early enough to be as large as the others, and leaves out what
-        they had, so that one compiled function serves them all. `once`: evaluated eagerly.
+        they had, so that one compiled function serves them all. `once`: evaluated eagerly. `own`: those
+        of the share of this process alone.
         """
+        processes = self.processes if own else ALONE
         for _, found, gradients in self._rows_by_block(
-            parameters, points, weights, rows, self.fixed, once
+            parameters, points, weights, rows, self.fixed, once, processes
         ):
             yield found.reshape(-1), gradients.flatten(0, 1)
 
@@ -368,6 +379,7 @@ class Objective:
         rows: int,
         fixed: Fixed,
         once: bool = False,
+        processes: Processes = ALONE,
     ) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
         """Names of the terms, and of each block ρ (n, k) and its derivatives (n, k, parameters)."""
         parameters = tuple(parameter.detach() for parameter in parameters)
@@ -381,10 +393,13 @@ class Objective:
             ((name,), of_conditions[name], located, located.new_zeros(len(located), 0))
             for name, located in points.conditions.items()
         ]
-        for names, function, located, weight in sets:
+        for names, function, everywhere, weights_there in sets:
+            located, weight = processes.own(everywhere), processes.own(weights_there)
             count = len(located)
+            if not count:
+                continue
             size = math.ceil(count / math.ceil(count / rows))
-            scale = count**-0.5
+            scale = len(everywhere) ** -0.5
             for begin in range(0, count, size):
                 here = slice(min(begin, count - size), min(begin + size, count))
                 residuals, gradients = function(parameters, located[here], weight[here], fixed)
@@ -406,7 +421,11 @@ class Objective:
 
         Takes points (batches, n, dimension) and weights (batches, equations, n).
         """
-        return self._batch_gradients(tuple(parameters), points, weights, self.fixed)
+        batches = len(points)
+        processes = self.processes if batches % self.processes.count == 0 else ALONE
+        own = processes.own(points), processes.own(weights)
+        found = self._batch_gradients(tuple(parameters), *own, self.fixed)
+        return tuple(processes.whole(each, batches) for each in found)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
         """Σ_c f_c mean(r_c²), a scalar; in the memory of one chunk."""
@@ -550,6 +569,8 @@ class Objective:
     def _condition_term(
         self, name: str, parameters: Parameters, points: Tensor, fixed: Fixed
     ) -> Tensor:
+        if not len(points):  # other processes have them
+            return 0.0 * parameters[0].sum()
         found = self._found(self.conditions[name], parameters, points, fixed)
         return self._factor(name, fixed) * (found**2).mean(1).sum()
 
@@ -588,40 +609,59 @@ class Objective:
     def _loss_after_update(
         self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed, step: Tensor
     ) -> Computed:
-        found = self._interior(parameters, points[0], fixed)
-        weights = self._updated(weights, found, points[0], step)
-        return self._differentiated(parameters, points[1], weights, found, fixed)
+        found, everywhere = self._own_residuals(parameters, points[0], fixed)
+        weights = self._updated(weights, everywhere, points[0], step)
+        return self._differentiated(parameters, points, weights, found, everywhere, fixed)
 
     def _loss(self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed) -> Computed:
-        found = self._interior(parameters, points[0], fixed)
-        return self._differentiated(parameters, points[1], weights, found, fixed)
+        found, everywhere = self._own_residuals(parameters, points[0], fixed)
+        return self._differentiated(parameters, points, weights, found, everywhere, fixed)
+
+    def _own_residuals(
+        self, parameters: Leaves, points: Tensor, fixed: Fixed
+    ) -> tuple[Tensor, Tensor]:
+        """Those of the share of this process, and those of all, detached."""
+        found = self._interior(parameters, self.processes.own(points), fixed)
+        return found, self.processes.whole(found.detach(), len(points), 1)
 
     def _differentiated(
         self,
         parameters: Leaves,
-        conditions: Leaves,
+        points: Located,
         weights: Tensor,
         found: Tensor,
+        everywhere: Tensor,
         fixed: Fixed,
     ) -> Computed:
-        of_equations = self._interior_terms(found, weights, fixed)
-        of_conditions = self._condition_terms(parameters, conditions, fixed)
-        terms = torch.cat([of_equations, *(term[None] for term in of_conditions)])
+        own, size = self.processes.own, len(points[0])
+        of_equations = self._interior_terms(found, own(weights, 1), fixed)
+        located = tuple(map(own, points[1]))
+        of_conditions = self._condition_terms(parameters, located, fixed)
+        parts = [
+            _part(of_equations, found.shape[1], size),
+            *(
+                _part(term[None], len(here), len(there))
+                for term, here, there in zip(of_conditions, located, points[1], strict=True)
+            ),
+        ]
+        terms = torch.cat(parts)
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
-        return terms.detach(), gradient, weights, found.detach()
+        summed, *slopes = self.processes.total([terms.detach(), *gradient], everywhere)
+        return summed, tuple(slopes), weights, everywhere
 
-    def _loss_of_conditions(
-        self, parameters: Leaves, conditions: Leaves, fixed: Fixed
-    ) -> tuple[Tensor, Leaves]:
-        """Its terms, and the gradient of their sum."""
-        terms = torch.stack(self._condition_terms(parameters, conditions, fixed))
+    def _loss_of_piece(
+        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
+    ) -> tuple[Tensor, Leaves, Tensor]:
+        """Of the equations at some of this process's points the terms, their gradient, the residuals."""
+        found = self._interior(parameters, points, fixed)
+        terms = self._interior_terms(found, weights, fixed)
         gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
-        return terms.detach(), gradient
+        return terms.detach(), gradient, found.detach()
 
     def _loss_of_condition(
         self, name: str, parameters: Leaves, points: Tensor, fixed: Fixed
     ) -> tuple[Tensor, Leaves]:
-        """The same of one."""
+        """The term of one, and its gradient."""
         term = self._condition_term(name, parameters, points, fixed)
         gradient = torch.autograd.grad(term, parameters, materialize_grads=True)
         return term.detach(), gradient
@@ -635,48 +675,51 @@ class Objective:
         self, parameters: Leaves, points: PointSet, weights: Tensor, step: Tensor | None
     ) -> Evaluation:
         """The same numbers with the memory of one chunk, for one more forward pass; None: no update."""
-        pieces = points.interior.split(self.chunk)
+        own = self.processes.own
+        interior = own(points.interior)
         if step is not None:
-            found = torch.cat(
-                [self._residuals_alone(parameters, piece, self.fixed) for piece in pieces], 1
-            )
+            found = self._residuals_of(parameters, points.interior)
             weights = self._updated(weights, found, points.interior, step)
-        terms: Tensor | float = points.interior.new_zeros(len(self.equations.names))
+        terms: Tensor | float = interior.new_zeros(len(self.equations.names))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []
-        for piece, weight in zip(pieces, weights.split(self.chunk, 1), strict=True):
+        pieces = interior.split(self.chunk)
+        for piece, weight in zip(pieces, own(weights, 1).split(self.chunk, 1), strict=True):
             if not self.equations.names:
                 seen.append(piece.new_zeros(0, len(piece)))
                 continue
-            part = Evaluation(*self._loss(parameters, (piece, ()), weight, self.fixed))
+            losses, slopes_here, residuals = self._loss_of_piece(
+                parameters, piece, weight, self.fixed
+            )
             share = len(piece) / len(points.interior)
-            terms = terms + share * part.terms
-            torch._foreach_add_(gradient, part.gradient, alpha=share)
-            seen.append(part.residuals)
+            terms = terms + share * losses
+            torch._foreach_add_(gradient, slopes_here, alpha=share)
+            seen.append(residuals)
         all_terms = [torch.as_tensor(terms)]
-        if self._larger_than_chunk(*points.conditions.values()):
-            all_terms += [
-                self._condition_in_chunks(name, parameters, located, gradient)[None]
-                for name, located in points.conditions.items()
-            ]
-        elif points.conditions:
-            conditions = tuple(points.conditions.values())
-            of_conditions = self._loss_of_conditions(parameters, conditions, self.fixed)
-            all_terms.append(of_conditions[0])
-            torch._foreach_add_(gradient, of_conditions[1])
-        return Evaluation(torch.cat(all_terms), tuple(gradient), weights, torch.cat(seen, 1))
+        for name, located in points.conditions.items():
+            all_terms.append(self._condition_in_chunks(name, parameters, located, gradient)[None])
+        everywhere = self.processes.whole(torch.cat(seen, 1), len(points.interior), 1)
+        summed, *slopes = self.processes.total([torch.cat(all_terms), *gradient], everywhere)
+        return Evaluation(summed, tuple(slopes), weights, everywhere)
 
     def _condition_in_chunks(
         self, name: str, parameters: Leaves, located: Tensor, gradient: list[Tensor]
     ) -> Tensor:
-        """Its term; its gradient is added to `gradient`."""
+        """Of its term what the points of this process add; what they add to the gradient is added."""
         total = located.new_zeros(())
-        for piece in self._pieces(located):
+        for piece in self._pieces(self.processes.own(located)):
+            if not len(piece):  # other processes have them
+                continue
             term, slopes = self._losses_of_conditions[name](parameters, piece, self.fixed)
             share = len(piece) / len(located)
             total += share * term
             torch._foreach_add_(gradient, slopes, alpha=share)
         return total
+
+
+def _part(mean: Tensor, count: int, size: int) -> Tensor:
+    """What the mean over `count` of `size` points adds to that over all."""
+    return mean if count == size else mean * (count / size)
 
 
 def _mean(

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tomli
 import torch
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,9 @@ from pinn.core.records import Records
 from pinn.core.reference import Reference
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
+from pinn.engine.configuration.reader import parse_config
 from pinn.engine.configuration.watched import Watched
+from pinn.engine.training.alike import check_alike, check_enough, held
 from pinn.engine.training.build import build, device_name, number_format
 from pinn.engine.training.checkpoint import (
     best_of,
@@ -42,12 +45,14 @@ from pinn.engine.training.exported import EXPORTED, export_function
 from pinn.engine.training.mesh import write_mesh
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.observing import Observing
+from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.start import start_from
 from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
 from pinn.engine.training.threads import no_more_than_cores
+from pinn.engine.training.together import together
 from pinn.engine.training.trainer import Trainer
 from pinn.engine.training.undefined import is_finite, undefined
 from pinn.engine.training.undisturbed import apart
@@ -82,8 +87,9 @@ def train(
     """
     training = trained(config, reporter or Reporter(), stop)
     with training as trainer, blaming(lambda: trainer.state.step):
-        write_results(trainer, report)
-    return Run(trainer.directory, config)
+        if trainer.processes.first:
+            write_results(trainer, report)
+    return Run(RunDirectory(config.directory), config)
 
 
 def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
@@ -100,14 +106,16 @@ def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
 
 
 @contextmanager
-def _apart(config: Config) -> Iterator[None]:
-    with no_more_than_cores(), apart(number_format(config.run.precision)):
+def _apart(config: Config, processes: int = 1) -> Iterator[None]:
+    with no_more_than_cores(processes), apart(number_format(config.run.precision)):
         yield
 
 
 @blaming()
-def _built(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    return build(config)
+def _built(
+    config: Config, processes: Processes = ALONE
+) -> tuple[torch.nn.Module, Objective, Evaluator]:
+    return build(config, processes)
 
 
 def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
@@ -213,10 +221,33 @@ def trained(
     config: Config, reporter: Reporter, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Trainer]:
     """Train as `train` does, but write no results; the directory is held until the block ends."""
-    directory = RunDirectory(config.directory)
-    new_board = _tensorboard() if config.run.tensorboard else None
-    with directory.locked(), _notes_for_warnings(reporter), _apart(config):
-        trainer = _trainer(config, directory, reporter)
+    count = config.run.processes
+    with (
+        together(count, _help, config.toml()) as processes,
+        _trained_by(processes, config, reporter, stop) as trainer,
+    ):
+        yield trainer
+
+
+def _help(processes: Processes, toml: str) -> None:
+    """Compute a share of what another process trains."""
+    config = parse_config(tomli.loads(toml))
+    with _trained_by(processes, config, Reporter(), lambda: False):
+        pass
+
+
+@contextmanager
+def _trained_by(
+    processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
+) -> Iterator[Trainer]:
+    check_alike(processes, config)
+    new_board = _tensorboard() if config.run.tensorboard and processes.first else None
+    with (
+        held(processes, config) as directory,
+        _notes_for_warnings(reporter),
+        _apart(config, processes.count),
+    ):
+        trainer = _trainer(config, directory, reporter, processes)
         board = new_board(trainer) if new_board else None
         with stop_signals() as signalled:
             reporter.begin(trainer.state.step, config.steps)
@@ -229,6 +260,7 @@ def trained(
         yield trainer
         if board is not None:
             board.end()
+        processes.told(None)  # all that the first one writes is there
 
 
 def _tensorboard() -> type[TensorBoard]:
@@ -249,9 +281,12 @@ def _tensorboard() -> type[TensorBoard]:
     return TensorBoard
 
 
-def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Trainer:
+def _trainer(
+    config: Config, directory: RunDirectory, reporter: Reporter, processes: Processes = ALONE
+) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
-    module, objective, evaluator = _built(config)
+    module, objective, evaluator = _built(config, processes)
+    check_enough(processes, config, next(module.parameters()).device)
     started = _start(module, config, directory)
     with blaming():
         _check_reference(config, evaluator)
@@ -283,7 +318,8 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
         reporter.note(missing)
     if records.damage:
         reporter.note(directory.set_damage_aside(records))
-    sources = _describe(config, directory, device_name(device))
+    where = device_name(device) + (f", {processes.count} processes" if processes.count > 1 else "")
+    sources = _describe(config, directory, where)
     records.keep_until(state.step)
     observing = Observing(
         config.observers, records, reporter, explained_closely, state.memories, state.seconds
@@ -302,7 +338,7 @@ def _trainer(config: Config, directory: RunDirectory, reporter: Reporter) -> Tra
     count = sum(p.numel() for p in module.parameters())
     reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
-        f"{device_name(device)}, {config.run.precision}, {how}; {begun}"
+        f"{where}, {config.run.precision}, {how}; {begun}"
     )
     for note in evaluator.notes:
         reporter.note(f"note: {note}")
@@ -384,6 +420,8 @@ def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
+        # Fewer digits are nobody's wish here.
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
         yield
 
 

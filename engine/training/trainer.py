@@ -26,6 +26,7 @@ from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.launch import WORTH, Launch, at_once, repeatable
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
+from pinn.engine.training.processes import Processes
 from pinn.engine.training.progress import Reporter
 from pinn.engine.training.sampling import draw_conditions, part_of, redraw_interior
 from pinn.engine.training.state import State
@@ -56,7 +57,8 @@ class Trainer:
 
     def __attrs_post_init__(self) -> None:
         self.closure = Closure(self.state, self.objective, self.not_finite)
-        self.at_once = at_once(self.state.weights.device)
+        alone = self.processes.count == 1
+        self.at_once = at_once(self.state.weights.device) if alone else 1
         self.use_loss_of_stage()
 
     @property
@@ -71,6 +73,10 @@ class Trainer:
     @property
     def reporter(self) -> Reporter:
         return self.observing.reporter
+
+    @property
+    def processes(self) -> Processes:
+        return self.objective.processes
 
     @property
     def stage(self) -> Stage:
@@ -97,7 +103,7 @@ class Trainer:
         """
         if not self.state.step:
             self.save(regular=False)
-        while not self.done and not stop():
+        while not self.done and not self.processes.any(stop()):
             with guard():
                 loss = self.advance()
             self.reporter.step(self.state.step, loss, self.observing.shown)
@@ -256,12 +262,13 @@ class Trainer:
         None: none was made, since steps are made one by one here; those of a launch that met a loss that
         is not finite as well, so that the one it belongs to is found.
         """
-        state, rate = self.state, self.rate()
+        state = self.state
         if self.at_once < WORTH or not state.stage_step or not repeatable(state.optimizer):
             return None
         steps = self.quiet_steps()
         if steps < WORTH:
             return None
+        rate = self.rate()
         if self.launch is None or not self.launch.fits(state, self.objective, rate):
             self.launch = None  # its memory is free for the next
             observers = self.observing.observers
@@ -337,7 +344,8 @@ class Trainer:
             return False
         if until.quantity:
             self.check_recorded(until.quantity)
-        return until.met(self.records, self.state.step - self.state.stage_step)
+        met = until.met(self.records, self.state.step - self.state.stage_step)
+        return self.processes.told(met)  # seconds differ
 
     def end_stage(self) -> None:
         state = self.state

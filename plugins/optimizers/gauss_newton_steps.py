@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -84,8 +84,9 @@ class GaussNewtonSteps(torch.optim.Optimizer):
         (group,) = self.param_groups
         layer = group["params"][last_matrix(group["params"]) :]
         here = parameters_to_vector(layer)
-        blocks = ((r, j[:, -len(here) :]) for r, j in _blocks(closure, group["rows"], once=True))
-        system = NormalEquations(blocks, len(here))
+        own = _blocks(closure, group["rows"], once=True, own=True)
+        blocks = ((r, j[:, -len(here) :]) for r, j in own)
+        system = NormalEquations(blocks, here, closure.total)
         step, ratio = _tried(closure, loss, system, FITTING, layer, here)
         if not ratio > 0:
             vector_to_parameters(here, layer)
@@ -151,30 +152,33 @@ def _system(closure: Closure, unknowns: int, rows: int) -> _System:
     like = closure.residuals()
     if len(like) >= unknowns:
         check_square("gauss-newton", unknowns, HELD, like.device)
-        return normal_equations(closure, unknowns, rows)
+        return normal_equations(closure, like.new_empty(unknowns), rows)
     return _Kernel(_blocks(closure, rows))
 
 
 def normal_equations(
-    closure: Closure, unknowns: int, rows: int, once: bool = False
+    closure: Closure, like: Tensor, rows: int, once: bool = False
 ) -> NormalEquations:
-    return NormalEquations(_blocks(closure, rows, once), unknowns)
+    """Of unknowns like these."""
+    return NormalEquations(_blocks(closure, rows, once, own=True), like, closure.total)
 
 
-def _blocks(closure: Closure, rows: int, once: bool = False) -> Blocks:
-    return ((r.double(), j.double()) for r, j in closure.jacobian(rows, once))
+def _blocks(closure: Closure, rows: int, once: bool = False, own: bool = False) -> Blocks:
+    return ((r.double(), j.double()) for r, j in closure.jacobian(rows, once, own))
 
 
 class NormalEquations:
     """(JᵀJ + μ m I) d = −Jᵀρ, for as many parameters as residuals, or fewer."""
 
-    def __init__(self, blocks: Blocks, unknowns: int) -> None:
-        for place, (residuals, jacobian) in enumerate(blocks):
-            if not place:
-                self.matrix = jacobian.new_zeros(unknowns, unknowns)
-                self.gradient = jacobian.new_zeros(unknowns)
-            self.gradient += jacobian.T @ residuals
-            _add_lower_product(self.matrix, jacobian)
+    def __init__(
+        self, blocks: Blocks, like: Tensor, total: Callable[[Sequence[Tensor]], list[Tensor]]
+    ) -> None:
+        matrix = like.new_zeros(len(like), len(like), dtype=torch.float64)
+        gradient = like.new_zeros(len(like), dtype=torch.float64)
+        for residuals, jacobian in blocks:
+            gradient += jacobian.T @ residuals
+            _add_lower_product(matrix, jacobian)
+        self.matrix, self.gradient = total([matrix, gradient])
         self.diagonal = self.matrix.diagonal().clone()
         self.scale = self.diagonal.mean()
 

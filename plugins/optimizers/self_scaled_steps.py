@@ -95,7 +95,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         if "inverse" not in state:
             found = None
             if group["damping"] is not None:
-                found = normal_equations(closure, len(like), group["rows"], once=True).inverse(
+                found = normal_equations(closure, like, group["rows"], once=True).inverse(
                     group["damping"]
                 )
             state["inverse"] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -36,7 +36,12 @@ class Least:
     def residuals(self) -> Tensor:
         return self.function(self.x).detach()
 
-    def jacobian(self, rows: int = 1024, once: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return list(tensors)
+
+    def jacobian(
+        self, rows: int = 1024, once: bool = False, own: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         found = torch.func.jacrev(self.function)(self.x.detach())
         yield from zip(self.residuals().split(rows), found.split(rows), strict=True)
 
