@@ -7,8 +7,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +36,16 @@ def main() -> None:
     """The entry point of the command."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     sys.stdout, sys.stderr = unfailing(sys.stdout), unfailing(sys.stderr)
-    commands()
+    if _rank():  # of the processes of a run the first speaks for all
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            commands()
+    else:
+        commands()
+
+
+def _rank() -> int:
+    """The number of this process among those that torchrun began."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 @contextmanager
@@ -56,7 +66,8 @@ def _messages(file: object = None) -> Iterator[None]:
         if os.environ.get("PINN_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exception(error)
         about = f"{file}: " if file is not None and str(message).startswith("[") else ""
-        click.echo(f"error: {printable(f'{about}{message}')}", err=True)
+        whose = f"process {_rank()}: " if _rank() else ""
+        click.echo(f"{whose}error: {printable(f'{about}{message}')}", err=True)
         raise SystemExit(message.exit_status) from None
 
 

@@ -35,18 +35,26 @@ def check_alike(processes: Processes, config: Config) -> None:
             )
 
 
-def check_enough(processes: Processes, config: Config, device: torch.device) -> None:
-    """See that every process has points and, where they compute on GPUs, one of its own.
+def check_shares(count: int, config: Config) -> None:
+    """See that every one of so many processes has points.
+
+    Raises:
+        PinnError: one has none.
+    """
+    points = min(stage.points.interior for stage in config.stages)
+    if count > points:
+        raise PinnError(
+            f"[run] processes: {count} processes for {points} interior points; expected at most one a "
+            "point"
+        )
+
+
+def check_devices(processes: Processes, device: torch.device) -> None:
+    """See that every process that computes on a GPU has one of its own.
 
     Raises:
         PinnError: one has not.
     """
-    points = min(stage.points.interior for stage in config.stages)
-    if processes.count > points:
-        raise PinnError(
-            f"[run] processes: {processes.count} processes for {points} interior points; expected at "
-            "most one a point"
-        )
     if device.type == "cuda" and processes.count > 1:
         devices = processes.told_by_all(str(torch.cuda.get_device_properties(device).uuid))
         if len({*devices}) < processes.count:

@@ -28,7 +28,7 @@ from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.reader import parse_config
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.training.alike import check_alike, check_enough, held
+from pinn.engine.training.alike import check_alike, check_devices, check_shares, held
 from pinn.engine.training.build import build, device_name, number_format
 from pinn.engine.training.checkpoint import (
     best_of,
@@ -128,6 +128,7 @@ def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
         PinnError: something in it does not work, its directory cannot be used or holds another run, or
             a stage waits for what nothing records.
     """
+    check_shares(config.run.processes, config)
     with _apart(config):
         module, objective, evaluator = _built(config)
         directory = RunDirectory(config.directory)
@@ -222,6 +223,7 @@ def trained(
 ) -> Iterator[Trainer]:
     """Train as `train` does, but write no results; the directory is held until the block ends."""
     count = config.run.processes
+    check_shares(count, config)
     with (
         together(count, _help, config.toml()) as processes,
         _trained_by(processes, config, reporter, stop) as trainer,
@@ -241,6 +243,7 @@ def _trained_by(
     processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
 ) -> Iterator[Trainer]:
     check_alike(processes, config)
+    check_shares(processes.count, config)
     new_board = _tensorboard() if config.run.tensorboard and processes.first else None
     with (
         held(processes, config) as directory,
@@ -286,7 +289,7 @@ def _trainer(
 ) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
     module, objective, evaluator = _built(config, processes)
-    check_enough(processes, config, next(module.parameters()).device)
+    check_devices(processes, next(module.parameters()).device)
     started = _start(module, config, directory)
     with blaming():
         _check_reference(config, evaluator)

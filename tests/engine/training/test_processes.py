@@ -101,35 +101,21 @@ def torchrun(
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("alone")
-    return {
-        name: train(parse_config(table(folder / name, **change)), report=False).metrics()
-        for name, change in CASES.items()
-    }
-
-
-@pytest.fixture(scope="module", params=[2, 3])
-def several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp(f"several{request.param}")
-    tables = [table(folder / name, **change) for name, change in CASES.items()]
-    (folder / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
-    done = torchrun(request.param, folder, SCRIPT, str(folder / "tables.json"))
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_numbers_are_those_of_one_process(count: int, tmp_path: Path) -> None:
+    tables = [table(tmp_path / name, **change) for name, change in CASES.items()]
+    (tmp_path / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
+    done = torchrun(count, tmp_path, SCRIPT, str(tmp_path / "tables.json"))
     assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_numbers_are_those_of_one_process(
-    case: str, alone: dict[str, dict[str, Any]], several: Path
-) -> None:
-    found = open_run(several / case).metrics()
-    assert found.keys() == alone[case].keys()
-    for name, (steps, values) in alone[case].items():
-        np.testing.assert_array_equal(found[name][0], steps, err_msg=name)
-        if values.dtype.kind == "f" and name != "seconds":
-            np.testing.assert_allclose(found[name][1], values, err_msg=name, **CLOSE)
+    for case, change in CASES.items():
+        one = train(parse_config(table(tmp_path / "alone" / case, **change)), report=False)
+        found = open_run(tmp_path / case).metrics()
+        assert found.keys() == one.metrics().keys()
+        for name, (steps, values) in one.metrics().items():
+            said = f"{case}: {name}"
+            np.testing.assert_array_equal(found[name][0], steps, err_msg=said)
+            if values.dtype.kind == "f" and name != "seconds":
+                np.testing.assert_allclose(found[name][1], values, err_msg=said, **CLOSE)
 
 
 def test_the_processes_of_run_are_begun_here(tmp_path: Path) -> None:
