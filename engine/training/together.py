@@ -17,7 +17,6 @@ import torch.distributed as dist
 from attrs import frozen
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from pinn.core.blame import as_message
 from pinn.core.errors import PinnError, TrainingError
 from pinn.engine.training.processes import ALONE, Processes
 
@@ -133,7 +132,8 @@ def _begin(rank: int, count: int, port: int, says: Connection, work: Work, told:
         with _joined(rank, count, rank, store) as processes:
             work(processes, told)
     except Exception as error:
-        says.send(str(as_message(error) or f"{type(error).__name__}: {error}"))
+        ours = isinstance(error, PinnError)
+        says.send(str(error) if ours else f"{type(error).__name__}: {error}")
         raise SystemExit(1) from None
 
 
