@@ -7,6 +7,7 @@ from .configuration.reader import (
 from .reporting.comparison import Comparison as Comparison, compare as compare
 from .reporting.diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .reporting.report import write_report as write_report
+from .sweeping.page import SweepPage as SweepPage, draw_sweep as draw_sweep
 from .sweeping.status import sweep_groups as sweep_groups, sweep_states as sweep_states
 from .sweeping.sweeping import sweep as sweep
 from .sweeping.watching import Watching as Watching

@@ -145,7 +145,9 @@ def offer() -> Iterator[Callable[..., None]]:
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the figures of reports blank, but in tests marked `draws`: drawing takes seconds a run."""
     if "draws" not in request.keywords:
-        blank = Picture('<svg xmlns="http://www.w3.org/2000/svg"></svg>', b"", b"")
+        blank = Picture(
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>', b"", b""
+        )
         monkeypatch.setattr(page, "picture", lambda title, height, draw: blank)
 
 

@@ -85,7 +85,7 @@ def draw_curves(
     )
     _vertical(axis, curves, found)
     rows = _over_steps(axis, first, last, spans)
-    rows += _legend(figure, handles) if 1 < len(found) <= NAMED else 0
+    rows += legend_above(figure, handles) if 1 < len(found) <= NAMED else 0
     figure.set_figheight(HEIGHT + ROW * rows)
 
 
@@ -96,7 +96,7 @@ def draw_over_steps(
     drawing.draw(figure)
     for place, axis in enumerate(figure.axes):
         if axis.get_yscale() == "log":
-            _log_axis(axis.yaxis, *axis.get_ylim())
+            log_axis(axis.yaxis, *axis.get_ylim())
         rows = _over_steps(axis, *steps, spans, labelled=place == 0)
         figure.set_figheight(figure.get_figheight() + ROW * rows)
     for axis in figure.axes[:-1]:
@@ -108,7 +108,7 @@ def _over_steps(
     axis: Axes, first: float, last: float, spans: Sequence[Span], labelled: bool = True
 ) -> int:
     """Steps from left to right, spans behind; returns the rows that the labels of these take."""
-    _log_axis(axis.xaxis, *_widened(max(first, 1), last, 1.02), whole=True)
+    log_axis(axis.xaxis, *widened(max(first, 1), last, 1.02), whole=True)
     axis.set_xlabel("step")
     axis.grid(True)
     return _shade(axis, spans, labelled)
@@ -147,7 +147,7 @@ def _vertical(axis: Axes, curves: Curves, found: Sequence[Line]) -> None:
     values = np.concatenate([one.values for one in found])
     low, high = curves.limits or (np.nanmin(values), np.nanmax(values))
     if curves.log:
-        _log_axis(axis.yaxis, *_widened(low if low > 0 else np.nanmin(values), high, 1.01))
+        log_axis(axis.yaxis, *widened(low if low > 0 else np.nanmin(values), high, 1.01))
         return
     margin = 0.03 * (high - low) or 0.1 * abs(high) or 1.0  # no curve on the edge is cut in half
     axis.set_ylim(low - margin, high + margin)
@@ -155,13 +155,13 @@ def _vertical(axis: Axes, curves: Curves, found: Sequence[Line]) -> None:
     axis.set_yticks(ticks, tick_labels(ticks))
 
 
-def _widened(low: float, high: float, least: float) -> tuple[float, float]:
+def widened(low: float, high: float, least: float) -> tuple[float, float]:
     """A logarithmic range with room at its ends, however narrow it was."""
     factor = max((high / low) ** 0.03, least)
     return low / factor, high * factor
 
 
-def _log_axis(axis: Any, low: float, high: float, whole: bool = False) -> None:
+def log_axis(axis: Any, low: float, high: float, whole: bool = False) -> None:
     name = axis.axis_name
     axis.axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
     major, minor = log_ticks(low, high)
@@ -200,7 +200,7 @@ def _shade(axis: Axes, spans: Sequence[Span], labelled: bool) -> int:
     return len(rows)
 
 
-def _legend(figure: Figure, handles: list[Line2D]) -> int:
+def legend_above(figure: Figure, handles: list[Line2D]) -> int:
     """A legend above the axes, in as many columns as fit; returns its rows."""
     for columns in _columns(len(handles)):
         across = [h for c in range(columns) for h in handles[c::columns]]  # row by row

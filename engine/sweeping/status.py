@@ -16,15 +16,17 @@ from attrs import frozen
 
 from pinn.core.files import read_file, write_atomically
 from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.sweeping.halving import HEADLINES, read_rungs
 from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 
 FAILURES, RESULTS = "failures.json", "results.csv"
 SEED = "run.seed"
-HEADLINES = ("rel_l2", "loss")
-"""What runs are compared by: the first of these that is recorded."""
 TAIL = 1 << 16
 """Bytes at the end of the records among which the last line is looked for."""
 DONE, RUNNING, FAILED, STOPPED, WAITING = "done", "running", "failed", "stopped", "waiting"
+EARLY = "ended early"
+ENDED = (DONE, EARLY)
+"""These are not gone on with."""
 
 
 @frozen
@@ -61,12 +63,17 @@ def sweep_states(sweep: Sweep | str | Path) -> list[State]:
     """
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(Path(sweep))
-    failures = read_failures(sweep.directory)
-    return [state_of(run, failures.get(run.name)) for run in sweep.runs]
+    failures, ended = read_failures(sweep.directory), read_rungs(sweep.directory).ended
+    return [state_of(run, failures.get(run.name), ended.get(run.name)) for run in sweep.runs]
 
 
-def state_of(run: Planned, failure: str | None) -> State:
-    """How a run is; `failure` is what ended it last, if anything did."""
+def state_of(run: Planned, failure: str | None, early: int | None = None) -> State:
+    """How a run is.
+
+    Args:
+        failure: what ended it last, if anything did.
+        early: the step at which it was ended, since others were better.
+    """
     directory = RunDirectory(run.config.directory)
     summary = directory.read_summary()
     if summary.get("complete"):
@@ -78,6 +85,8 @@ def state_of(run: Planned, failure: str | None) -> State:
         return State(run, RUNNING, step, last, seconds)
     if failure is not None:
         return State(run, FAILED, step, last, seconds, failure)
+    if early is not None:
+        return State(run, EARLY, early, last, seconds)
     return State(run, STOPPED if last else WAITING, step, last, seconds)
 
 
@@ -132,16 +141,31 @@ def write_table(sweep: Sweep, found: Iterable[State]) -> Path:
     return path
 
 
+def labelled(key: str, value: Any) -> str:
+    """A key by its last word, a name by what it is the name of."""
+    return f"{key.removesuffix('.name').rpartition('.')[2]} = {value}"
+
+
 @frozen
 class Group:
     """Runs that differ in their seeds alone: median and range of what they are compared by."""
 
     values: Mapping[str, Any]
-    count: int
+    states: tuple[State, ...]
     quantity: str
     middle: float
     low: float
     high: float
+
+    @property
+    def count(self) -> int:
+        return len(self.states)
+
+    @property
+    def label(self) -> str:
+        """Such as "lr = 0.01, weighting = rba"."""
+        named = (labelled(key, value) for key, value in self.values.items())
+        return ", ".join(named) or "all"
 
 
 def sweep_groups(found: Iterable[State]) -> list[Group]:
@@ -157,6 +181,8 @@ def sweep_groups(found: Iterable[State]) -> list[Group]:
         measured = [s.headline[1] for s in states_of if s.headline]
         values = {key: v for key, v in states_of[0].run.values.items() if key != SEED}
         made.append(
-            Group(values, len(measured), quantity, median(measured), min(measured), max(measured))
+            Group(
+                values, tuple(states_of), quantity, median(measured), min(measured), max(measured)
+            )
         )
     return sorted(made, key=lambda group: group.middle)

@@ -23,6 +23,9 @@ from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.cores import cores
 from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.reader import SWEEP, fault_lines, parse_config, parse_toml
+from pinn.engine.sweeping.halving import HalvingOptions
+from pinn.engine.sweeping.ranges import flat, read_ranges
+from pinn.engine.sweeping.search import Search, read_proposals, read_search
 
 LONGEST = 120
 """Characters of a run's name; a longer one ends in a number made of the rest."""
@@ -46,6 +49,12 @@ class SweepOptions:
     runs: list[dict[str, Any]] = option([], "tables of values that belong together")
     random: dict[str, Any] = option(
         {}, "count, seed, and by key {low, high, log} or a list to choose from"
+    )
+    search: dict[str, Any] = option(
+        {}, "trials, seed, and ranges as in random, of which Optuna chooses the values"
+    )
+    halving: dict[str, Any] | None = option(
+        None, "first and factor: of the runs that come to a step the best go on"
     )
 
 
@@ -81,6 +90,8 @@ class Sweep:
     processes: int
     threads: int
     reports: bool
+    halving: HalvingOptions | None = None
+    search: Search | None = None
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -107,12 +118,31 @@ def read_sweep(path: Path) -> Sweep:
         other = path.parent / Path(options.config).expanduser()
         base, folder = _tables(other), other.parent
     directory = Path(options.directory or f"runs/{path.stem}").expanduser()
-    chosen = list(_combinations(path, options))
+    search = read_search(path, options.search)
+    halving = _halving(path, options.halving)
+    proposed = read_proposals(directory) if search else [dict[str, Any]()]
+    chosen = [{**row, **proposal} for proposal in proposed for row in _combinations(path, options)]
     runs = _planned(path, base, folder.absolute(), directory, chosen)
     keys = tuple(dict.fromkeys(key for values in chosen for key in values))
     return Sweep(
-        directory, keys, runs, _processes(options), options.threads, reports=options.reports
+        directory,
+        keys,
+        runs,
+        _processes(options),
+        options.threads,
+        options.reports,
+        halving,
+        search,
     )
+
+
+def _halving(path: Path, section: Mapping[str, Any] | None) -> HalvingOptions | None:
+    if section is None:
+        return None
+    try:
+        return structure(section, HalvingOptions)
+    except Faults as error:
+        raise ConfigError(str(path), fault_lines(f"[{SWEEP}.halving]", error)) from None
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -139,7 +169,7 @@ def _processes(options: SweepOptions) -> int:
 
 def _combinations(path: Path, options: SweepOptions) -> Iterator[Values]:
     """Every row of the grid, with each of the tables and each of the draws."""
-    axes = _flat(options.grid)
+    axes = flat(options.grid)
     faults = [
         f"[sweep.grid] {key}: expected a list of values, found {values!r}"
         for key, values in axes.items()
@@ -151,18 +181,7 @@ def _combinations(path: Path, options: SweepOptions) -> Iterator[Values]:
         row = dict(zip(axes, values, strict=True))
         for table in options.runs or [{}]:
             for draw in _draws(path, options.random):
-                yield {**row, **_flat(table), **draw}
-
-
-def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Tables in tables as values by dotted keys, as `weighting.eta = 0.1` is one; a range is a value."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict) and not {"low", "high"} & value.keys():
-            found |= _flat(value, f"{before}{key}.")
-        else:
-            found[f"{before}{key}"] = value
-    return found
+                yield {**row, **flat(table), **draw}
 
 
 def _draws(path: Path, random: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -170,36 +189,10 @@ def _draws(path: Path, random: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if not random:
         yield {}
         return
-    ranges = _flat({k: value for k, value in random.items() if k not in ("count", "seed")})
-    count, seed = random.get("count"), random.get("seed", 0)
-    faults = [
-        f"[sweep.random] {name}: expected a whole number of at least {least}, found {value!r}"
-        for name, value, least in (("count", count, 1), ("seed", seed, 0))
-        if not isinstance(value, int) or isinstance(value, bool) or value < least
-    ]
-    faults += [
-        f"[sweep.random] {key}: expected {{low = …, high = …}}, with log = true for equal shares of "
-        f"each power of ten, or a list to choose from; found {value!r}"
-        for key, value in ranges.items()
-        if not _is_range(value)
-    ]
-    if faults:
-        raise ConfigError(str(path), faults)
-    assert count is not None
+    count, seed, ranges = read_ranges(path, "random", random, "count")
     for number in range(count):
         generator = numpy_generator(seed, "sweep", number)
         yield {key: _drawn(value, generator) for key, value in ranges.items()}
-
-
-def _is_range(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value)
-    if not isinstance(value, dict) or not {"low", "high"} <= value.keys() <= {"low", "high", "log"}:
-        return False
-    ends = value["low"], value["high"]
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-        return False
-    return ends[0] < ends[1] and (ends[0] > 0 or not value.get("log", False))
 
 
 def _drawn(value: Any, generator: np.random.Generator) -> Any:

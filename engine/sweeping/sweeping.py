@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from pinn.core.errors import ConfigError, PinnError
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.sweeping import workers
+from pinn.engine.sweeping.halving import read_rungs
+from pinn.engine.sweeping.search import Proposal, read_proposals, write_proposals
 from pinn.engine.sweeping.status import (
     DONE,
+    ENDED,
     State,
     read_failures,
     state_of,
@@ -31,7 +35,7 @@ Each = Callable[[Callable[[Job], Outcome], list[Job]], Iterator[Outcome | None]]
 
 
 def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
-    """Train every run of a sweep file that is not done yet, and write `results.csv`.
+    """Train every run of a sweep file that is not done yet; write `results.csv` and `sweep.html`.
 
     A run that fails stops no other; it is tried again by the next call. On SIGINT or SIGTERM all finish
     their step and are saved, and the same call goes on later.
@@ -43,18 +47,60 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
         ConfigError: what is wrong with the file, or with any of its runs, before one is trained.
         PinnError: a directory cannot be used.
     """
-    watching, planned = watching or Watching(), read_sweep(Path(path))
-    _check_what_is_there(planned)
-    todo = [state.run for state in sweep_states(planned) if state.what != DONE or _longer(state)]
-    processes = max(min(planned.processes, len(todo)), 1)
-    with stop_signals() as stop, Workers(processes, planned.threads) as pool:
+    path, watching = Path(path), watching or Watching()
+    planned = _with_proposals(path, read_sweep(path))
+    with stop_signals() as stop, Workers(planned.processes, planned.threads) as pool:
         each = partial(pool.each, stop=stop)
-        _check(planned, todo, watching, each)
-        if not stop():
-            _train(planned, todo, watching, each)
+        _train_all(planned, watching, each, stop)
+        while not stop() and (more := _with_proposals(path, planned)) is not planned:
+            planned = more
+            _train_all(planned, watching, each, stop)
     found = sweep_states(planned)
     write_table(planned, found)
+    if any(state.what == DONE for state in found):
+        from pinn.engine.sweeping.page import draw_sweep  # now: matplotlib is slow to load
+
+        draw_sweep(planned)
     return found
+
+
+def _with_proposals(path: Path, planned: Sweep) -> Sweep:
+    """The sweep with values that a search proposes next; as it is, where none are to come."""
+    search = planned.search
+    if search is None:
+        return planned
+    proposals = read_proposals(planned.directory)
+    left = search.trials - len(proposals)
+    if left <= 0:
+        return planned
+    states = sweep_states(planned)
+    rows = max(len(planned.runs) // max(len(proposals), 1), 1)
+    count = min(left, max(planned.processes // rows, 1))
+    new = search.propose([(p, _came_to(p, states)) for p in proposals], count)
+    _make(planned.directory)
+    write_proposals(planned.directory, [*proposals, *new])
+    try:
+        return read_sweep(path)
+    except PinnError:
+        write_proposals(planned.directory, proposals)  # what cannot be trained was not proposed
+        raise
+
+
+def _came_to(proposal: Proposal, states: list[State]) -> float | None:
+    """The median of its runs; None where none is done."""
+    own = [s for s in states if proposal.items() <= s.run.values.items() and s.what == DONE]
+    values = [state.headline[1] for state in own if state.headline]
+    return median(values) if values else None
+
+
+def _train_all(planned: Sweep, watching: Watching, each: Each, stop: Callable[[], bool]) -> None:
+    """Those that are not done: all checked first."""
+    _check_what_is_there(planned)
+    states = sweep_states(planned)
+    todo = [s.run for s in states if s.what not in ENDED or (s.what == DONE and _longer(s))]
+    _check(planned, todo, watching, each)
+    if not stop():
+        _train(planned, todo, watching, each)
 
 
 def _check_what_is_there(planned: Sweep) -> None:
@@ -80,7 +126,8 @@ def _longer(state: State) -> bool:
 
 
 def _job(planned: Sweep, run: Planned) -> Job:
-    return Job(run.name, run.table, str(run.folder), planned.reports)
+    halving = None if planned.halving is None else asdict(planned.halving)
+    return Job(run.name, run.table, str(run.folder), planned.reports, halving)
 
 
 def _check(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
@@ -102,11 +149,15 @@ def _without_seed(config: Config) -> Config:
     return evolve(config, run=evolve(config.run, seed=0, directory=None))
 
 
-def _train(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
+def _make(directory: Path) -> None:
     try:
-        planned.directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PinnError(f"{planned.directory}: cannot be made: {error.strerror}") from None
+        raise PinnError(f"{directory}: cannot be made: {error.strerror}") from None
+
+
+def _train(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
+    _make(planned.directory)
     by_name = {run.name: run for run in todo}
     failures = {n: t for n, t in read_failures(planned.directory).items() if n not in by_name}
     write_failures(planned.directory, failures)
@@ -121,5 +172,6 @@ def _train(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) 
             write_failures(planned.directory, failures)
         if outcome.complete or outcome.failure is not None:
             count += 1
-            state = state_of(by_name[outcome.name], outcome.failure)
+            early = read_rungs(planned.directory).ended.get(outcome.name)
+            state = state_of(by_name[outcome.name], outcome.failure, early)
             watching.ended(state, count, len(planned.runs))

@@ -37,6 +37,8 @@ class Job:
     table: Mapping[str, Any]
     folder: str
     report: bool
+    halving: Mapping[str, int] | None = None
+    """How runs are ended early; None: they are not."""
 
 
 @frozen
@@ -59,7 +61,7 @@ def trained(job: Job) -> Outcome:
         return Outcome(job.name, False)
     _at_work.append(job.name)
     try:
-        return _outcome_of(job, partial(_train, report=job.report))
+        return _outcome_of(job, partial(_train, job=job))
     finally:
         _at_work.clear()
 
@@ -69,10 +71,18 @@ def checked(job: Job) -> Outcome:
     return _outcome_of(job, _check)
 
 
-def _train(config: Config, report: bool) -> bool:
+def _train(config: Config, job: Job) -> bool:
+    from pinn.engine.sweeping.halving import HalvingOptions, Rungs
     from pinn.engine.training.run import train
 
-    run = train(config, report=report, stop=lambda: bool(_asked))
+    rungs = None
+    if job.halving is not None:
+        rungs = Rungs(config.directory.parent, job.name, HalvingOptions(**job.halving))
+    run = train(
+        config, rungs, job.report, lambda: bool(_asked) or (rungs is not None and rungs.over)
+    )
+    if rungs is not None and rungs.over:
+        return True
     if not run.complete:  # a signal ended it, of which this process is to begin no other either
         _asked.append(signal.SIGTERM)
     return run.complete

@@ -72,7 +72,12 @@ def diagnose(run: Path) -> None:
     help="The page to write; its figures come into a folder of that name.",
 )
 def compare(runs: tuple[Path, ...], output: Path) -> None:
-    """Draw several runs, given by their directories, into the same figures."""
+    """Draw several runs, given by their directories, into the same figures; or a sweep, given by its
+    file."""
+    if len(runs) == 1 and runs[0].suffix == ".toml":
+        drawn = engine.draw_sweep(runs[0], output)
+        click.echo(f"wrote {drawn.page}")
+        return
     comparison = engine.compare(runs, output)
     click.echo(comparison.text())
     for fault in comparison.faults:

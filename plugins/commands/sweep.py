@@ -14,7 +14,7 @@ import click
 from pinn import engine
 from pinn.plugins.commands.shown import shown
 
-STATES = ("done", "running", "failed", "stopped", "waiting")
+STATES = ("done", "ended early", "running", "failed", "stopped", "waiting")
 SHOWN = 20
 """Groups in the table at the end, the best ones."""
 SECONDS = 2.0
@@ -31,7 +31,7 @@ def sweep(file: Path, status: bool) -> None:
         found = engine.sweep_states(file)
         click.echo(_counted(found))
         for state in found:
-            if state.what not in ("done", "waiting"):
+            if state.what not in ("done", "ended early", "waiting"):
                 click.echo(_line(state))
         _show_groups(found)
         return
@@ -43,13 +43,12 @@ def sweep(file: Path, status: bool) -> None:
     _show_groups(found)
     click.echo(_counted(found))
     directory = found[0].run.config.directory.parent
-    click.echo(
-        f"results: {shown(directory / 'results.csv')}; compare: pinn compare {shown(directory)}/*/"
-    )
+    page = f"; figures: {shown(directory / 'sweep.html')}" if engine.sweep_groups(found) else ""
+    click.echo(f"results: {shown(directory / 'results.csv')}{page}")
     unlike = Counter(state.what for state in found)
     if unlike["failed"]:
         raise SystemExit(FAILED_STATUS)
-    if unlike["done"] < len(found):
+    if unlike["done"] + unlike["ended early"] < len(found):
         click.echo(f"stopped; continue with: pinn sweep {file}")
         raise SystemExit(STOPPED_STATUS)
 

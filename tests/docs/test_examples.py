@@ -161,7 +161,8 @@ def check_toml(block: Block) -> None:
         assert "pinn" in table["project"]["entry-points"]
     elif "sweep" in table:
         Path("sweep.toml").write_text(block.text, encoding="utf-8")
-        assert read_sweep(Path("sweep.toml")).runs
+        planned = read_sweep(Path("sweep.toml"))
+        assert planned.runs or planned.search
     else:
         parse_config(completed(table))
 
