@@ -31,7 +31,7 @@ from benchmarks.peers import matmuls, nested
 from benchmarks.peers.setting import Step
 from benchmarks.step import PROBLEMS
 from pinn.core.errors import out_of_memory
-from pinn.engine import parse_config, train
+from pinn.engine import Run, parse_config, train, train_seeds
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.launch import Launch
 from pinn.engine.training.run import prepare
@@ -39,9 +39,10 @@ from pinn.engine.training.state import initial_state
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs" / "papers" / "allen-cahn-rba.toml"
-PARTS = ("checks", "small", "steps", "paper")
+PARTS = ("checks", "small", "seeds", "steps", "paper")
 POINTS = (4096, 25600, 262144)
 ROUNDS = 7
+END_OF_SEEDS = 600
 SECONDS = 0.15
 """Of a round, about."""
 
@@ -74,6 +75,8 @@ def main() -> None:
         keep("checks", checks())
     if "small" in asked.parts:
         keep("4 x 64, 4,096 points, ms a step", small_network(device, min(4096, *asked.points)))
+    if "seeds" in asked.parts:
+        keep("4 x 64, 1,024 points, seeds together, ms a step", seeds_together(device))
     if "steps" in asked.parts:
         for problem in asked.problems:
             for points in asked.points:
@@ -163,6 +166,32 @@ def small_network(device: str, points: int) -> dict[str, float | None]:
         problem: milliseconds(partial(launched, problem, points, device, 64, 4), device)
         for problem in PROBLEMS
     }
+
+
+def seeds_together(device: str, counts: Sequence[int] = (1, 2, 8)) -> dict[int, float]:
+    """Of a step of Burgers under residual-based attention, of so many seeds in one batch."""
+    found = {}
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            table = {
+                "run": {"directory": folder, "device": device, "compile": "always", "seeds": count},
+                "problem": {"name": "burgers"},
+                "network": {"name": "mlp", "width": 64, "depth": 4},
+                "points": {"interior": 1024, "conditions": 64},
+                "weighting": {"name": "rba"},
+                "optimizers": [{"name": "adam", "steps": END_OF_SEEDS}],
+            }
+            config = parse_config(table)
+            runs = train_seeds(config, report=False) if count > 1 else [train(config, report=False)]
+            found[count] = sum(map(step_of, runs))
+    return found
+
+
+def step_of(run: Run) -> float:
+    """Milliseconds of a step behind the first hundred."""
+    steps, seconds = run.metrics()["seconds"]
+    passed = dict(zip(steps.tolist(), seconds.tolist(), strict=True))
+    return 1e3 * (passed[END_OF_SEEDS] - passed[100]) / (END_OF_SEEDS - 100)
 
 
 def milliseconds(make: Callable[[], Steps], device: str) -> float | None:

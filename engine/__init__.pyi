@@ -19,6 +19,7 @@ from .training.run import (
     open_run as open_run,
     prepare as prepare,
     train as train,
+    train_seeds as train_seeds,
 )
 from .watching.watch import watch as watch
 from .watching.watcher import Watcher as Watcher

@@ -45,6 +45,9 @@ class RunOptions:
 
     directory: str | None = option(None, "where the run is kept; default runs/<file name>", usable)
     seed: int = option(0, "the one seed of all random numbers", at_least(0))
+    seeds: int = option(
+        1, "runs of this seed and the ones behind it, whose steps are made together", at_least(1)
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     precision: str = option("float32", "float32 or float64", choice("float32", "float64"))
     compile: str = option(

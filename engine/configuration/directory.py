@@ -227,7 +227,7 @@ def of_run(config: Config) -> dict[str, Any]:
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:
     """The configuration without what does not change the numbers."""
-    free = ("directory", "checkpoint", "processes", "tensorboard")
+    free = ("directory", "checkpoint", "processes", "seeds", "tensorboard")
     run = {key: value for key, value in table.get("run", {}).items() if key not in free}
     return {**table, "run": run}
 

@@ -6,16 +6,15 @@ to ask for them. Captured once, a step is one launch.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from attrs import define, field
 from torch import Tensor
 
-from pinn.core.domain import PointSet
 from pinn.core.parts import Analyzer
-from pinn.engine.training.objective import Evaluation, Fixed, Objective
+from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.state import State
 
 AT_MOST = 100
@@ -34,106 +33,68 @@ def repeatable(optimizer: torch.optim.Optimizer) -> bool:
     return all(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
 
 
-@define(eq=False)
-class Launch:
-    """A step as tensors that stay where they are: weights, parameters and memories are written in place.
+class Repeated(ABC):
+    """A step as tensors that stay where they are, so that it can be captured: all is written in place.
 
-    It is the step of `Trainer.step` to the bit: loss and gradient under updated weights, the optimizer,
-    the analyzers that follow. On a CPU it is repeated as it is.
+    Loss and gradient under updated weights, the optimizer, the analyzers that follow. On a CPU it is
+    repeated as it is.
 
     Attributes:
         evaluation: what the last step saw; the next one writes over it.
     """
 
-    state: State
-    objective: Objective
-    followers: Mapping[str, Analyzer]
-    rate: float | None
-    _points: PointSet = field(init=False)
-    _fixed: Fixed = field(init=False)
-    _optimizer: torch.optim.Optimizer = field(init=False)
-    _weights: Tensor = field(init=False)
-    _memories: dict[str, Tensor] = field(init=False)
-    _made: Tensor = field(init=False)
-    _largest: Tensor = field(init=False)
-    """Of losses and norms of gradients; not finite once one was not."""
-    _step: Callable[[], Any] = field(init=False)
-    evaluation: Evaluation = field(init=False)
+    evaluation: Evaluation
 
-    def __attrs_post_init__(self) -> None:
-        state = self.state
-        self._points, self._fixed = state.points, self.objective.fixed
-        self._optimizer = state.optimizer
-        self._weights = state.weights.clone()
-        self._memories = {name: state.memories[name].clone() for name in self.followers}
-        self._made = self._weights.new_tensor(state.step)
-        self._largest = self._weights.new_zeros(())
-        self._step = self._captured() if self._weights.is_cuda else self._once
+    def __init__(self, optimizer: torch.optim.Optimizer, weights: Tensor) -> None:
+        self.optimizer = optimizer
+        self.weights = weights
+        self.made = weights.new_zeros(())
+        self._largest = weights.new_zeros(())
+        self._step: Callable[[], Any] | None = None
 
-    def fits(self, state: State, objective: Objective, rate: float | None) -> bool:
-        """Whether nothing was replaced that the step reads, nor its learning rate."""
-        return (
-            objective is self.objective
-            and objective.fixed is self._fixed
-            and state.points is self._points
-            and state.optimizer is self._optimizer
-            and rate == self.rate
-        )
+    @abstractmethod
+    def evaluated(self) -> Evaluation:
+        """Of the parameters, points and weights as they are, `made` steps on."""
 
-    def make(self, steps: int) -> bool:
-        """Go on by so many steps; or by none, where a loss or a gradient on the way is not finite."""
-        state = self.state
-        self._weights.copy_(state.weights)
-        for name, memory in self._memories.items():
-            memory.copy_(state.memories[name])
-        self._made.fill_(state.step)
+    @abstractmethod
+    def follow(self, residuals: Tensor) -> None:
+        """Have the memories of analyzers follow."""
+
+    def repeat(self, made: int, steps: int) -> bool:
+        """So many steps behind `made` others; whether losses and gradients stayed finite."""
+        self.made.fill_(made)
         self._largest.zero_()
-        begun = [(moved, moved.detach().clone()) for moved in self._moved()]
+        if self._step is None:
+            self._step = self._captured() if self.weights.is_cuda else self._once
         for _ in range(steps):
             self._step()
-        if not self._largest.isfinite():
-            with torch.no_grad():
-                for moved, was in begun:
-                    moved.copy_(was)
-            return False
-        state.weights = self._weights
-        state.memories.update(self._memories)
-        state.step += steps
-        state.stage_step += steps
-        return True
+        return bool(self._largest.isfinite())
 
-    def _moved(self) -> Iterator[Tensor]:
-        """What a step writes over that the next one reads."""
-        yield self._weights
-        yield from self._memories.values()
-        for parameter, kept in self._optimizer.state.items():
+    def moved(self) -> Iterator[Tensor]:
+        """What the optimizer moves."""
+        for parameter, kept in self.optimizer.state.items():
             yield parameter
             yield from (tensor for tensor in kept.values() if isinstance(tensor, Tensor))
 
     def _once(self) -> None:
-        found, parameters = self._evaluated(), self.objective.parameters
+        found = self.evaluated()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for parameter, gradient in zip(parameters, found.gradient, strict=True):
             parameter.grad = gradient
-        self._optimizer.step()
+        self.optimizer.step()
         with torch.no_grad():
-            self._weights.copy_(found.weights)
-            if len(found.residuals):
-                for name, analyzer in self.followers.items():
-                    memory = self._memories[name]
-                    memory.copy_(analyzer.follow(memory, found.residuals))
-            self._made += 1
-            sizes = torch.stack([found.loss.abs(), *torch._foreach_norm(found.gradient)])
+            self.weights.copy_(found.weights)
+            self.follow(found.residuals)
+            self.made += 1
+            norms = torch._foreach_norm(found.gradient)  # type: ignore[arg-type]
+            sizes = torch.stack([found.terms.abs().sum(), *norms])
             torch.maximum(self._largest, sizes.amax(), out=self._largest)
         self.evaluation = found
 
-    def _evaluated(self) -> Evaluation:
-        parameters = self.objective.parameters
-        return self.objective.evaluate(parameters, self._points, self._weights, step=self._made)
-
     def _captured(self) -> Callable[[], Any]:
-        self._evaluated()  # compiles, and computes what depends on the points alone
+        self.evaluated()  # compiles, and computes what depends on the points alone
         graph = torch.cuda.CUDAGraph()
-        groups = self._optimizer.param_groups
+        groups = self.optimizer.param_groups
         allowed = [group.get("capturable") for group in groups]
         try:
             for group in groups:
@@ -144,3 +105,58 @@ class Launch:
             for group, was in zip(groups, allowed, strict=True):
                 group["capturable"] = was
         return graph.replay
+
+
+class Launch(Repeated):
+    """The steps of one trainer, as `Trainer.step` makes them, to the bit."""
+
+    def __init__(
+        self,
+        state: State,
+        objective: Objective,
+        followers: Mapping[str, Analyzer],
+        rate: float | None,
+    ) -> None:
+        super().__init__(state.optimizer, state.weights.clone())
+        self.state, self.objective, self.followers, self.rate = state, objective, followers, rate
+        self._points, self._fixed = state.points, objective.fixed
+        self._memories = {name: state.memories[name].clone() for name in followers}
+
+    def fits(self, state: State, objective: Objective, rate: float | None) -> bool:
+        """Whether nothing was replaced that the step reads, nor its learning rate."""
+        return (
+            objective is self.objective
+            and objective.fixed is self._fixed
+            and state.points is self._points
+            and state.optimizer is self.optimizer
+            and rate == self.rate
+        )
+
+    def make(self, steps: int) -> bool:
+        """Go on by so many steps; or by none, where a loss or a gradient on the way is not finite."""
+        state = self.state
+        self.weights.copy_(state.weights)
+        for name, memory in self._memories.items():
+            memory.copy_(state.memories[name])
+        moving = [self.weights, *self._memories.values(), *self.moved()]
+        begun = [tensor.detach().clone() for tensor in moving]
+        if not self.repeat(state.step, steps):
+            with torch.no_grad():
+                for tensor, was in zip(moving, begun, strict=True):
+                    tensor.copy_(was)
+            return False
+        state.weights = self.weights
+        state.memories.update(self._memories)
+        state.step += steps
+        state.stage_step += steps
+        return True
+
+    def evaluated(self) -> Evaluation:
+        parameters = self.objective.parameters
+        return self.objective.evaluate(parameters, self._points, self.weights, step=self.made)
+
+    def follow(self, residuals: Tensor) -> None:
+        if len(residuals):
+            for name, analyzer in self.followers.items():
+                memory = self._memories[name]
+                memory.copy_(analyzer.follow(memory, residuals))

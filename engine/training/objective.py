@@ -649,6 +649,28 @@ class Objective:
         summed, *slopes = self.processes.total([terms.detach(), *gradient], everywhere)
         return summed, tuple(slopes), weights, everywhere
 
+    def of_replicas(
+        self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed, step: Tensor
+    ) -> Computed:
+        """What `evaluate` computes, of replicas that every argument but the last has along its first
+        dimension, and every result as well."""
+
+        def of_one(parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed) -> Computed:
+            def loss(parameters: Leaves) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+                found = self._interior(parameters, points[0], fixed)
+                moved = weights
+                if not self.weighting.static:
+                    moved = self._updated(weights, found, points[0], step)
+                of_equations = self._interior_terms(found, moved, fixed)
+                of_conditions = self._condition_terms(parameters, points[1], fixed)
+                terms = torch.cat([of_equations, *(term[None] for term in of_conditions)])
+                return terms.sum(), (terms, moved, found)
+
+            gradient, (terms, moved, found) = grad(loss, has_aux=True)(parameters)
+            return terms.detach(), gradient, moved.detach(), found.detach()
+
+        return vmap(of_one)(parameters, points, weights, fixed)
+
     def _loss_of_piece(
         self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
     ) -> tuple[Tensor, Leaves, Tensor]:

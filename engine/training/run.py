@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.discovery import registry
 from pinn.core.domain import PointSet, Shape
-from pinn.core.errors import PinnError, nearest, one_of
+from pinn.core.errors import PinnError, TrainingError, nearest, one_of
 from pinn.core.parts import Optimizer
 from pinn.core.records import Records
 from pinn.core.reference import Reference
@@ -47,6 +47,7 @@ from pinn.engine.training.objective import Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.progress import Reporter
+from pinn.engine.training.replicas import Replicas
 from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.start import start_from
@@ -82,14 +83,76 @@ def train(
         stop: asked after every step; what it says has the same effect as a signal.
 
     Raises:
-        PinnError: the configuration or the directory is not usable.
+        PinnError: the configuration or the directory is not usable, or it is of several seeds.
         TrainingError: the loss is not finite, a part of a plugin fails, or a file cannot be written.
     """
+    if config.run.seeds > 1:
+        raise PinnError(
+            f"[run] seeds: {config.run.seeds} runs, which `pinn run` and train_seeds train together"
+        )
     training = trained(config, reporter or Reporter(), stop)
     with training as trainer, blaming(lambda: trainer.state.step):
         if trainer.processes.first:
             write_results(trainer, report)
     return Run(RunDirectory(config.directory), config)
+
+
+def train_seeds(
+    config: Config,
+    reporter: Reporter | None = None,
+    report: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Run]:
+    """Train as `train` does, for each of the seeds of the configuration, their steps in one batch.
+
+    Run number k has the seed `run.seed` + k, its numbers are those that it has alone, to rounding, and
+    its directory is `seed=…` in that of the configuration. Steps are made together where the optimizer
+    moves every number by its own gradient (Adam and its kin), and between measurements; of other
+    optimizers each run makes its own.
+
+    Args:
+        reporter: is told how the first run goes, and of those that fail.
+
+    Raises:
+        PinnError: as of `train`; of several processes.
+        TrainingError: one of the runs failed; the others have come to their ends.
+    """
+    if config.run.processes > 1:
+        raise PinnError("[run] seeds and processes: one of the two can be more than 1")
+    reporter = reporter or Reporter()
+    configs = [_of_seed(config, config.run.seed + k) for k in range(config.run.seeds)]
+    failures: dict[str, Exception] = {}
+
+    def failed(trainer: Trainer, error: Exception) -> None:
+        name = trainer.config.directory.name
+        failures[name] = error
+        reporter.note(f"{name} failed: {error}")
+
+    with ExitStack() as stack, stop_signals() as signalled:
+        trainers = [
+            stack.enter_context(_ready(ALONE, each, Reporter() if k else reporter, compiled=False))
+            for k, each in enumerate(configs)
+        ]
+        device = trainers[0].state.weights.device
+        compiled, how = wanted(config.run.compile, config.steps, device)
+        reporter.note(f"{len(trainers)} seeds in one batch, {how}")
+        reporter.begin(trainers[0].state.step, config.steps)
+        try:
+            Replicas(trainers, compiled).run(
+                lambda: signalled() or stop(), lambda t: blaming(lambda: t.state.step), failed
+            )
+        finally:
+            reporter.end()
+        for trainer in (t for t in trainers if t.config.directory.name not in failures):
+            write_results(trainer, report)
+    for name, error in failures.items():
+        raise TrainingError(f"{name}: {error}") from error
+    return [Run(RunDirectory(each.directory), each) for each in configs]
+
+
+def _of_seed(config: Config, seed: int) -> Config:
+    alone = evolve(config, run=evolve(config.run, seed=seed, seeds=1))
+    return alone.in_directory(config.directory / f"seed={seed}")
 
 
 def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
@@ -242,16 +305,7 @@ def _help(processes: Processes, toml: str) -> None:
 def _trained_by(
     processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
 ) -> Iterator[Trainer]:
-    check_alike(processes, config)
-    check_shares(processes.count, config)
-    new_board = _tensorboard() if config.run.tensorboard and processes.first else None
-    with (
-        held(processes, config) as directory,
-        _notes_for_warnings(reporter),
-        _apart(config, processes.count),
-    ):
-        trainer = _trainer(config, directory, reporter, processes)
-        board = new_board(trainer) if new_board else None
+    with _ready(processes, config, reporter) as trainer:
         with stop_signals() as signalled:
             reporter.begin(trainer.state.step, config.steps)
             try:
@@ -260,6 +314,28 @@ def _trained_by(
                 )
             finally:
                 reporter.end()
+        yield trainer
+
+
+@contextmanager
+def _ready(
+    processes: Processes, config: Config, reporter: Reporter, compiled: bool = True
+) -> Iterator[Trainer]:
+    """What is to be trained, its directory held.
+
+    Args:
+        compiled: whether its steps may be compiled.
+    """
+    check_alike(processes, config)
+    check_shares(processes.count, config)
+    new_board = _tensorboard() if config.run.tensorboard and processes.first else None
+    with (
+        held(processes, config) as directory,
+        _notes_for_warnings(reporter),
+        _apart(config, processes.count),
+    ):
+        trainer = _trainer(config, directory, reporter, processes, compiled)
+        board = new_board(trainer) if new_board else None
         yield trainer
         if board is not None:
             board.end()
@@ -285,7 +361,11 @@ def _tensorboard() -> type[TensorBoard]:
 
 
 def _trainer(
-    config: Config, directory: RunDirectory, reporter: Reporter, processes: Processes = ALONE
+    config: Config,
+    directory: RunDirectory,
+    reporter: Reporter,
+    processes: Processes = ALONE,
+    compiled: bool = True,
 ) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
     module, objective, evaluator = _built(config, processes)
@@ -301,7 +381,7 @@ def _trainer(
         others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
         list(_drawn(config, others, state.points.interior))
     device = next(module.parameters()).device
-    compiles, how = wanted(config.run.compile, config.steps, device)
+    compiles, how = wanted(config.run.compile if compiled else "never", config.steps, device)
     directory.check_same(config)
     saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
     records = directory.records()

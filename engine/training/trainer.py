@@ -23,7 +23,7 @@ from pinn.engine.derivatives.unknowns import unknown_quantities
 from pinn.engine.training import checkpoint
 from pinn.engine.training.closure import Closure
 from pinn.engine.training.evaluation import Evaluator
-from pinn.engine.training.launch import WORTH, Launch, at_once, repeatable
+from pinn.engine.training.launch import AT_MOST, WORTH, Launch, at_once, repeatable
 from pinn.engine.training.objective import Evaluation, Objective
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.processes import Processes
@@ -105,17 +105,13 @@ class Trainer:
             self.save(regular=False)
         while not self.done and not self.processes.any(stop()):
             with guard():
-                loss = self.advance()
-            self.reporter.step(self.state.step, loss, self.observing.shown)
-            if self._due(self.config.run.checkpoint) or self.stage_done:
-                self.save()
-            elif time.monotonic() - self._saved_at > SECONDS:
-                self.save(regular=False)
+                self.prepare()
+                self.advance()
+            self.conclude()
         self.save(regular=self.done)
 
-    def advance(self) -> float:
-        """Go on by one step, or by those of a launch, with a new stage or new points where they are due;
-        returns the last loss."""
+    def prepare(self) -> None:
+        """Have ready what the next step needs: its stage, its points, factors and learning rate."""
         if self.stage_done:
             self.begin_stage()
         resized = self.stage.points.interior != len(self.state.points.interior)
@@ -126,12 +122,29 @@ class Trainer:
                 self.balance()
             self.look_back()
             self.use_rate()
+
+    def advance(self) -> None:
+        """Go on by one step, or by those of a launch, and measure what is due."""
+        with self.observing.timed("training"):
             launched = self.launched()
             evaluation = launched or self.step()
         if not launched:
             self.observing.follow(evaluation.residuals)
         self.observe(evaluation)
-        return float(evaluation.loss)
+
+    def observe_last(self) -> None:
+        """Measure what is due behind steps that were made elsewhere."""
+        assert self.evaluation is not None
+        self.observe(self.evaluation)
+
+    def conclude(self) -> None:
+        """Tell of the steps that were made, and save them where that is due."""
+        assert self.evaluation is not None
+        self.reporter.step(self.state.step, float(self.evaluation.loss), self.observing.shown)
+        if self._due(self.config.run.checkpoint) or self.stage_done:
+            self.save()
+        elif time.monotonic() - self._saved_at > SECONDS:
+            self.save(regular=False)
 
     def begin_stage(self) -> None:
         """The next one; with another problem or elsewhere, points and what is best begin anew."""
@@ -288,7 +301,7 @@ class Trainer:
     def quiet_steps(self) -> int:
         """How many steps to the next at which anything is due, or behind which the rate is another."""
         steps = 1
-        while steps < self.at_once and not self.due_in(steps):
+        while steps < AT_MOST and not self.due_in(steps):
             steps += 1
         return steps
 

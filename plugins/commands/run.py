@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -31,6 +32,9 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
     config = engine.load_config(file, overrides)
     again = shlex.join(["pinn", "run", str(file), *(f"--set={o}" for o in overrides)])
     try:
+        if config.run.seeds > 1:
+            _finish_seeds(engine.train_seeds(config, engine.for_terminal()), again)
+            return
         finished = engine.train(config, engine.for_terminal())
     except KeyboardInterrupt:  # the second one, or while the report is drawn
         click.echo(f"interrupted; what was saved stays; continue with: {again}")
@@ -41,6 +45,22 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
     events = [event for o in config.observers for event in o.analyzer.events]
     click.echo(_report(finished.summary, events))
     click.echo(f"report: {shown(finished.path / 'report.html')}")
+
+
+def _finish_seeds(runs: Sequence[engine.Run], again: str) -> None:
+    """Say what each seed came to, and the median."""
+    if not all(run.complete for run in runs):
+        step = min(run.summary["steps"] for run in runs)
+        click.echo(f"stopped at step {step:,}; continue with: {again}")
+        raise SystemExit(SIGINT_STATUS)
+    names = [n for n in ("rel_l2", "loss") if runs[0].summary["final"].get(n) is not None]
+    values = [run.summary["final"][names[0]] for run in runs]
+    for run, value in zip(runs, values, strict=True):
+        click.echo(f"{run.path.name}: {names[0]} {value:.2e}")
+    spread = f"({min(values):.2e} to {max(values):.2e})"
+    click.echo(f"median of {len(runs)} seeds: {names[0]} {median(values):.2e} {spread}")
+    folder = shown(runs[0].path.parent)
+    click.echo(f"reports: {folder}/*/report.html; beside each other: pinn compare {folder}/*/")
 
 
 def _report(summary: dict[str, Any], events: list[str]) -> str:

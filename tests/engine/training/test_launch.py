@@ -129,11 +129,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(
 def test_where_a_step_cannot_be_captured_they_are_launched_one_by_one(
     tmp_path: Path, launching: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Launch) -> None:
+    def refuse(self: Launch, *_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     launching(100)
-    monkeypatch.setattr(Launch, "__attrs_post_init__", refuse)
+    monkeypatch.setattr(Launch, "__init__", refuse)
     told = Told()
     run = train(parse_config(table(tmp_path, "cpu")), told)
     assert run.complete
