@@ -324,7 +324,7 @@ def _ready(
     """What is to be trained, its directory held.
 
     Args:
-        compiled: whether its steps may be compiled.
+        compiled: whether its own steps may be compiled.
     """
     check_alike(processes, config)
     check_shares(processes.count, config)
@@ -381,7 +381,9 @@ def _trainer(
         others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
         list(_drawn(config, others, state.points.interior))
     device = next(module.parameters()).device
-    compiles, how = wanted(config.run.compile if compiled else "never", config.steps, device)
+    compiles, how = wanted(config.run.compile, config.steps, device)
+    if not compiled:
+        compiles, how = False, "one of several seeds"
     directory.check_same(config)
     saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
     records = directory.records()
