@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tomli_w
@@ -23,6 +23,7 @@ from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.cores import cores
 from pinn.engine.configuration.overrides import override
 from pinn.engine.configuration.reader import SWEEP, fault_lines, parse_config, parse_toml
+from pinn.engine.sweeping.clusters import RayOptions, SlurmOptions
 from pinn.engine.sweeping.halving import HalvingOptions
 from pinn.engine.sweeping.ranges import flat, read_ranges
 from pinn.engine.sweeping.search import Search, read_proposals, read_search
@@ -30,6 +31,7 @@ from pinn.engine.sweeping.search import Search, read_proposals, read_search
 LONGEST = 120
 """Characters of a run's name; a longer one ends in a number made of the rest."""
 
+Part = TypeVar("Part")
 Values = Mapping[str, Any]
 """What a run has of its own: value by key, such as "problem.viscosity"."""
 
@@ -55,6 +57,10 @@ class SweepOptions:
     )
     halving: dict[str, Any] | None = option(
         None, "first and factor: of the runs that come to a step the best go on"
+    )
+    ray: dict[str, Any] | None = option(None, "address and gpus: train on a Ray cluster")
+    slurm: dict[str, Any] | None = option(
+        None, "minutes, partition, gpus, cluster, more: train as jobs of Slurm"
     )
 
 
@@ -92,6 +98,8 @@ class Sweep:
     reports: bool
     halving: HalvingOptions | None = None
     search: Search | None = None
+    ray: RayOptions | None = None
+    slurm: SlurmOptions | None = None
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -119,7 +127,11 @@ def read_sweep(path: Path) -> Sweep:
         base, folder = _tables(other), other.parent
     directory = Path(options.directory or f"runs/{path.stem}").expanduser()
     search = read_search(path, options.search)
-    halving = _halving(path, options.halving)
+    halving = _part(path, "halving", options.halving, HalvingOptions)
+    ray = _part(path, "ray", options.ray, RayOptions)
+    slurm = _part(path, "slurm", options.slurm, SlurmOptions)
+    if ray and slurm:
+        raise ConfigError(str(path), ["[sweep]: ray and slurm: expected one of the two"])
     proposed = read_proposals(directory) if search else [dict[str, Any]()]
     chosen = [{**row, **proposal} for proposal in proposed for row in _combinations(path, options)]
     runs = _planned(path, base, folder.absolute(), directory, chosen)
@@ -133,16 +145,21 @@ def read_sweep(path: Path) -> Sweep:
         options.reports,
         halving,
         search,
+        ray,
+        slurm,
     )
 
 
-def _halving(path: Path, section: Mapping[str, Any] | None) -> HalvingOptions | None:
+def _part(
+    path: Path, name: str, section: Mapping[str, Any] | None, kind: type[Part]
+) -> Part | None:
+    """The options of a section in [sweep]; None where there is none."""
     if section is None:
         return None
     try:
-        return structure(section, HalvingOptions)
+        return structure(section, kind)
     except Faults as error:
-        raise ConfigError(str(path), fault_lines(f"[{SWEEP}.halving]", error)) from None
+        raise ConfigError(str(path), fault_lines(f"[{SWEEP}.{name}]", error)) from None
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -226,7 +243,7 @@ def _planned(
             for key, value in values.items():
                 override(table, f"{key}={_written(value)}")
             if isinstance(table["run"], dict):
-                table["run"]["directory"] = str(directory / name)
+                table["run"]["directory"] = str((directory / name).absolute())
             found[name] = Planned(name, values, parse_config(table, name, folder), table, folder)
         except ConfigError as error:
             for fault in error.faults:

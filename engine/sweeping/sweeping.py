@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -12,7 +13,8 @@ from attrs import asdict, evolve
 from pinn.core.errors import ConfigError, PinnError
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.sweeping import workers
+from pinn.engine.sweeping import clusters, workers
+from pinn.engine.sweeping.clusters import cluster_of
 from pinn.engine.sweeping.halving import read_rungs
 from pinn.engine.sweeping.search import Proposal, read_proposals, write_proposals
 from pinn.engine.sweeping.status import (
@@ -49,12 +51,20 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
     """
     path, watching = Path(path), watching or Watching()
     planned = _with_proposals(path, read_sweep(path))
-    with stop_signals() as stop, Workers(planned.processes, planned.threads) as pool:
-        each = partial(pool.each, stop=stop)
-        _train_all(planned, watching, each, stop)
+    cluster = cluster_of(planned.ray, planned.slurm, planned.threads, planned.directory)
+    with (
+        cluster or nullcontext(),  # first: Ray, too, listens to signals
+        stop_signals() as stop,
+        Workers(planned.processes, planned.threads) as pool,
+    ):
+        here: Each = partial(pool.each, stop=stop)
+        each = here
+        if cluster is not None:
+            each = partial(clusters.each, cluster, planned.threads, stop=stop)
+        _train_all(planned, watching, here, each, stop)
         while not stop() and (more := _with_proposals(path, planned)) is not planned:
             planned = more
-            _train_all(planned, watching, each, stop)
+            _train_all(planned, watching, here, each, stop)
     found = sweep_states(planned)
     write_table(planned, found)
     if any(state.what == DONE for state in found):
@@ -93,12 +103,14 @@ def _came_to(proposal: Proposal, states: list[State]) -> float | None:
     return median(values) if values else None
 
 
-def _train_all(planned: Sweep, watching: Watching, each: Each, stop: Callable[[], bool]) -> None:
-    """Those that are not done: all checked first."""
+def _train_all(
+    planned: Sweep, watching: Watching, here: Each, each: Each, stop: Callable[[], bool]
+) -> None:
+    """Those that are not done: all checked first, here."""
     _check_what_is_there(planned)
     states = sweep_states(planned)
     todo = [s.run for s in states if s.what not in ENDED or (s.what == DONE and _longer(s))]
-    _check(planned, todo, watching, each)
+    _check(planned, todo, watching, here)
     if not stop():
         _train(planned, todo, watching, each)
 
