@@ -244,7 +244,10 @@ def _planned(
                 override(table, f"{key}={_written(value)}")
             if isinstance(table["run"], dict):
                 table["run"]["directory"] = str((directory / name).absolute())
-            found[name] = Planned(name, values, parse_config(table, name, folder), table, folder)
+            config = parse_config(table, name, folder)
+            if config.run.seeds > 1:
+                raise PinnError("[run] seeds: of a sweep the runs are listed: run.seed = [0, 1, 2]")
+            found[name] = Planned(name, values, config, table, folder)
         except ConfigError as error:
             for fault in error.faults:
                 faults.setdefault(fault, name)

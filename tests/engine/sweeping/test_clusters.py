@@ -125,6 +125,7 @@ def test_what_is_not_installed_is_said(
             "[sweep.ray] adress: unknown key (did you mean 'address'?)",
         ),
         ("[sweep.slurm]\nminutes = 0", "[sweep.slurm] minutes"),
+        ("[sweep.grid]\nrun.seeds = [2, 3]", "[run] seeds: of a sweep the runs are listed"),
         ("[sweep.ray]\n[sweep.slurm]\nminutes = 5", "ray and slurm: expected one of the two"),
     ],
 )
