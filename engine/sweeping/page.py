@@ -220,11 +220,15 @@ def _events(
     observers = [o for g in groups for s in g.states for o in s.run.config.observers]
     for event in dict.fromkeys(event for o in observers for event in o.analyzer.events):
         found = {
-            group.label: [(records[s.run.name].last(event), s.step) for s in group.states]
+            ", ".join(map(str, group.values.values())) or "all": [
+                (records[s.run.name].last(event), s.step) for s in group.states
+            ]
             for group in groups[:NAMED]
         }
         if any(step is not None for marks in found.values() for step, _ in marks):
+            keys = ", ".join(groups[0].values)
             about = "A mark a seed; hollow at its last step where a run did not come to it."
+            about += f" Rows are {keys}, the best first." if keys else ""
             height = 0.6 + ROW * len(found)
             draw = partial(_draw_events, found=found)
             yield folder.add(
