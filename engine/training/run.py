@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import warnings
@@ -64,6 +65,10 @@ if TYPE_CHECKING:
     from pinn.engine.training.tensorboard import TensorBoard
 
 
+LARGE = 10**7
+"""Weights times parameters of a run that is over whose memory is looked for at once.
+
+What compiled steps hold goes in circles: a loop of such runs would hold gigabytes."""
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -90,11 +95,21 @@ def train(
         raise PinnError(
             f"[run] seeds: {config.run.seeds} runs, which `pinn run` and train_seeds train together"
         )
-    training = trained(config, reporter or Reporter(), stop)
+    if _train_and_write(config, reporter or Reporter(), report, stop) > LARGE:
+        gc.collect()
+    return Run(RunDirectory(config.directory), config)
+
+
+def _train_and_write(
+    config: Config, reporter: Reporter, report: bool, stop: Callable[[], bool]
+) -> int:
+    """The size of what was trained: weights times parameters."""
+    training = trained(config, reporter, stop)
     with training as trainer, blaming(lambda: trainer.state.step):
         if trainer.processes.first:
             write_results(trainer, report)
-    return Run(RunDirectory(config.directory), config)
+        parameters = sum(p.numel() for p in trainer.state.module.parameters())
+        return parameters * trainer.state.weights.numel()
 
 
 def train_seeds(
