@@ -29,9 +29,8 @@ class Processes:
         return not self.rank
 
     def share(self, size: int) -> slice:
-        """Of so many points those of this process; the last processes may have fewer, or none."""
-        each = math.ceil(size / self.count)
-        return slice(min(self.rank * each, size), min((self.rank + 1) * each, size))
+        """Of so many points those of this process; no process has two more than another."""
+        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
     def own(self, points: Tensor, dim: int = 0) -> Tensor:
         """The share of this process, of a tensor that has the points along `dim`."""
@@ -50,7 +49,10 @@ class Processes:
         gathered = torch.ops._c10d_functional.all_gather_into_tensor(
             torch.cat([rows, missing]).contiguous(), self.count, _group()
         )
-        return _arrived(gathered)[:size].movedim(0, dim).contiguous()
+        padded = _arrived(gathered).split(each)
+        shares = [Processes(rank, self.count).share(size) for rank in range(self.count)]
+        rows = torch.cat([p[: s.stop - s.start] for p, s in zip(padded, shares, strict=True)])
+        return rows.movedim(0, dim).contiguous()
 
     def total(self, tensors: Sequence[Tensor], behind: Tensor | None = None) -> list[Tensor]:
         """The sums over the processes, the same to the bit in each of them.

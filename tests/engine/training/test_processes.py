@@ -59,6 +59,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     },
     "in chunks": {"points": {**SMALL["points"], "chunk": 8}},
     "fewer conditions than processes": {"points": {"interior": 61, "conditions": 1}},
+    "hardly more points than processes": {"points": {"interior": 4, "conditions": 4}},
     "fewer residuals than unknowns": {
         "points": {"interior": 12, "conditions": 4},
         "optimizers": [{"name": "gauss-newton", "steps": 3}],
@@ -206,6 +207,7 @@ def test_shares_are_all_points_in_their_order(size: int, count: int) -> None:
     shares = [Processes(rank, count).own(points) for rank in range(count)]
     assert torch.equal(torch.cat(shares), points)
     assert max(map(len, shares)) == -(-size // count)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_alone_nothing_is_exchanged() -> None:
