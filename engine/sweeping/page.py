@@ -90,8 +90,7 @@ def _against(
     key: str, keys: Sequence[str], groups: Sequence[Group], folder: FigureFolder
 ) -> Iterator[DrawnFigure]:
     """What runs came to over a key's values, a mark a run; a line of another key's, through medians."""
-    values = list(dict.fromkeys(str(g.values.get(key, "")) for g in groups))
-    if len(values) < 2:
+    if _distinct(key, groups) < 2:
         return
     other = next((o for o in keys if o != key and 1 < _distinct(o, groups) <= SHOWN), None)
     about = "A mark a run, lines through the medians"
@@ -182,13 +181,7 @@ def _band(series: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> Band | None:
     steps = sorted(set.intersection(*(set(found.tolist()) for found, _ in series)))
     if not steps:
         return None
-    values = np.array(
-        [
-            [dict(zip(s.tolist(), v.tolist(), strict=True))[step] for step in steps]
-            for s, v in series
-        ],
-        float,
-    )
+    values = np.array([measured[np.isin(found, steps)] for found, measured in series], float)
     return np.array(steps), np.median(values, 0), values.min(0), values.max(0)
 
 

@@ -15,7 +15,7 @@ from pinn.core.records import Records
 from pinn.engine import Run, parse_config, train
 from pinn.engine.training import launch, trainer
 from pinn.engine.training.launch import Launch
-from pinn.engine.training.progress import Reporter
+from tests.told import Told
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 TABLE: Mapping[str, Any] = {
@@ -41,20 +41,6 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
         "optimizers": [{"name": "adam", "steps": 45}, {"name": "adam", "steps": 45, "lr": 1e-4}]
     },
 }
-
-
-class Told(Reporter):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.steps: list[int] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def step(self, step: int, loss: float, shown: Mapping[str, Any]) -> None:
-        self.steps.append(step)
 
 
 @pytest.fixture

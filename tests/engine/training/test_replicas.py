@@ -12,8 +12,8 @@ import torch
 
 from pinn.core.errors import PinnError, TrainingError
 from pinn.engine import parse_config, train, train_seeds
-from pinn.engine.training.progress import Reporter
 from pinn.engine.training.replicas import Stack
+from tests.told import Told
 
 SMALL: Mapping[str, Any] = {
     "problem": {"name": "burgers", "viscosity": 0.05},
@@ -46,16 +46,6 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
         for name in ("NAdam", "AdamW", "RMSprop")
     },
 }
-
-
-class Told(Reporter):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def table(folder: Path, **changes: Any) -> dict[str, Any]:

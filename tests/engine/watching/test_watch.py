@@ -20,11 +20,11 @@ from pinn.core import Analyzer, Box, Condition, ConfigError, PinnError, Problem,
 from pinn.engine import Watcher, open_run, parse_config, train, watch, write_report
 from pinn.engine.cli import commands
 from pinn.engine.reporting.comparison import compare
-from pinn.engine.training.progress import Reporter
 from pinn.engine.training.run import prepare
 from pinn.engine.training.state import initial_state
 from pinn.engine.training.undisturbed import global_state
 from pinn.engine.watching.losses import by_equation
+from tests.told import Told
 
 KAPPA = 0.1
 STEPS = 6
@@ -127,18 +127,6 @@ def lines(directory: Path) -> list[dict[str, Any]]:
 def summary(directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     return found
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.steps: list[int] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def step(self, step: int, loss: float, shown: Mapping[str, Any]) -> None:
-        self.steps.append(step)
 
 
 # what is measured
@@ -311,7 +299,7 @@ def test_a_model_of_another_signature_takes_a_forward(tmp_path: Path) -> None:
 
 
 def test_all_that_can_measure_does_unless_said_otherwise(tmp_path: Path) -> None:
-    own, notes = loop(), Notes()
+    own, notes = loop(), Told()
     with own.watched(tmp_path, analyzers=None, reporter=notes, solution=None) as watcher:
         watcher.step(*own.step())
     names = [o.analyzer.name for o in open_run(tmp_path).config.observers]
@@ -532,7 +520,7 @@ class Stumbling(Analyzer):
 
 
 def test_an_analyzer_that_fails_is_recorded_and_the_loop_goes_on(tmp_path: Path) -> None:
-    own, notes = loop(), Notes()
+    own, notes = loop(), Told()
     with offered(Stumbling):
         asked = [{"name": "stumbling", "every": 1}, {"name": "error", "every": 1}]
         with own.watched(tmp_path, analyzers=asked, reporter=notes) as watcher:
@@ -580,7 +568,7 @@ def test_a_killed_loop_can_still_be_reported(tmp_path: Path) -> None:
 
 
 def test_what_was_watched_before_is_not_lost_silently(tmp_path: Path) -> None:
-    own, notes = loop(), Notes()
+    own, notes = loop(), Told()
 
     def go(steps: int, **options: Any) -> None:
         with own.watched(tmp_path, **options) as watcher:
