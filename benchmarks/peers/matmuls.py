@@ -17,9 +17,15 @@ COEFFICIENTS = {"allen-cahn": 4, "burgers": 4, "helmholtz": 5, "cavity": 10}
 all ten up to third order, for the others u, both first derivatives and the needed second ones."""
 
 
-def make_step(problem: str, points: int, seed: int = 0, device: str = "cpu") -> Step:
-    """The matrix products of one step on so many interior points; its loss is always 0.0."""
-    rows = COEFFICIENTS[problem] * points
+def make_step(
+    problem: str, points: int, seed: int = 0, device: str = "cpu", coefficients: int = 0
+) -> Step:
+    """The matrix products of one step on so many interior points; its loss is always 0.0.
+
+    Args:
+        coefficients: how many a neuron has, if not those of `COEFFICIENTS`.
+    """
+    rows = (coefficients or COEFFICIENTS[problem]) * points
     inputs = torch.from_numpy(draw_points(problem, points, seed)[0]).to(device)
     first, *hidden, last = [
         torch.from_numpy(w).to(device) for w, _ in draw_parameters(problem, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import compress
@@ -55,7 +56,17 @@ POINTS = 1
 Step = Callable[[Sequence[Tensor]], Any]
 
 
-def compile_lazily(function: Callable[..., Any], same_points: bool = False) -> Callable[..., Any]:
+Took = Callable[[float, bool], None]
+"""Is told of the seconds until a function was compiled, and whether an earlier run had compiled it."""
+
+
+def _ignored(seconds: float, found: bool) -> None:
+    """Nobody asks."""
+
+
+def compile_lazily(
+    function: Callable[..., Any], same_points: bool = False, took: Took = _ignored
+) -> Callable[..., Any]:
     """`function` of tensors, traced and compiled at its first call for the shapes of that call.
 
     Tracing runs the Python code once, gradient included, so that equations may be any Python; what the
@@ -71,6 +82,7 @@ def compile_lazily(function: Callable[..., Any], same_points: bool = False) -> C
         if shapes in ready:
             with torch.no_grad():
                 return ready[shapes](tensors)
+        begun, compiled_before = time.perf_counter(), _compiled_anew()
         compiled = _compiled(function, arguments, same_points)
         try:
             with torch.no_grad():
@@ -80,9 +92,19 @@ def compile_lazily(function: Callable[..., Any], same_points: bool = False) -> C
                 raise
             raise _cannot(error) from error
         ready[shapes] = compiled
+        took(time.perf_counter() - begun, _compiled_anew() == compiled_before)
         return found
 
     return call
+
+
+def _compiled_anew() -> int:
+    """Graphs so far in this process that the compiler's cache on disk did not have."""
+    from torch._dynamo.utils import (
+        counters,
+    )  # a second to import, which eager runs need not wait for
+
+    return counters["inductor"]["fxgraph_cache_miss"]
 
 
 def _compiled(function: Callable[..., Any], arguments: Sequence[Any], same_points: bool) -> Step:

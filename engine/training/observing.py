@@ -18,6 +18,10 @@ from pinn.core.view import View
 from pinn.engine.configuration.config import Observer
 from pinn.engine.training.progress import Reporter
 
+COMPILING = "compiling"
+WORTH_TELLING = 1.0
+"""Seconds."""
+
 Explain = Callable[[Exception, Analyzer], str]
 """What to record of an analyzer that failed: the error, and where it came out."""
 
@@ -28,7 +32,7 @@ class Observing:
 
     Attributes:
         memories: of the analyzers that follow every step, by name.
-        seconds: what training and each analyzer took, by name.
+        seconds: what training, compiling and each analyzer took, by name.
         shown: the quantities that the progress line shows.
         measured: names of the analyzers that measured something in this process.
         announced: events that were recorded.
@@ -43,6 +47,7 @@ class Observing:
     shown: dict[str, Any] = field(factory=dict, init=False)
     measured: set[str] = field(factory=set, init=False)
     announced: set[str] = field(init=False)
+    _compiled: dict[bool, float] = field(factory=dict, init=False)
 
     @announced.default
     def _recorded_events(self) -> set[str]:
@@ -69,13 +74,27 @@ class Observing:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Count the time of the block to `name`."""
-        begin = time.perf_counter()
+        """Count the time of the block to `name`, but for what compiling took of it."""
+        begin, compiling = time.perf_counter(), self.seconds.get(COMPILING, 0.0)
         try:
             yield
         finally:
             elapsed = time.perf_counter() - begin
+            elapsed -= self.seconds.get(COMPILING, 0.0) - compiling
             self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
+
+    def compiled(self, seconds: float, found: bool) -> None:
+        """Count what it took to have a function compiled, or to find it compiled by an earlier run."""
+        self.seconds[COMPILING] = self.seconds.get(COMPILING, 0.0) + seconds
+        self._compiled[found] = self._compiled.get(found, 0.0) + seconds
+
+    def tell_compiled(self, step: int) -> None:
+        """Say what compiling took since this was last said, if it was long enough to be noticed."""
+        for found, seconds in self._compiled.items():
+            if seconds > WORTH_TELLING:
+                how = "found it compiled by an earlier run, in" if found else "compiled in"
+                self.reporter.note(f"step {step:,}: {how} {seconds:.0f} s")
+        self._compiled.clear()
 
     def _ask(self, analyzer: Analyzer, view: View) -> None:
         """Record what this one finds, or that it fails: the training goes on.

@@ -21,6 +21,7 @@ from pinn.core.tracebacks import first_line
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.launch import Repeated
 from pinn.engine.training.objective import Evaluation, Fixed
+from pinn.engine.training.observing import COMPILING
 from pinn.engine.training.trainer import Trainer
 
 ELEMENTWISE = (
@@ -93,14 +94,15 @@ class Replicas:
         """Whether the steps up to the next at which anything is due could be made together, and were."""
         if self._apart or len(trainers) < 2 or not all(map(stackable, trainers)):
             return False
-        begun = time.perf_counter()
+        begun, compiling = time.perf_counter(), _spent_compiling(trainers)
         try:
             made = self._stacked(trainers, min(trainer.quiet_steps() for trainer in trainers))
         except RuntimeError as error:
             self._apart = True
             trainers[0].reporter.note(f"replicas make their steps apart: {first_line(error)}")
             return False
-        share = (time.perf_counter() - begun) / len(trainers)
+        compiling -= _spent_compiling(trainers)
+        share = (time.perf_counter() - begun + compiling) / len(trainers)
         for trainer in trainers:
             seconds = trainer.observing.seconds
             seconds["training"] = seconds.get("training", 0.0) + share
@@ -115,9 +117,13 @@ class Replicas:
     def _step(self, trainer: Trainer) -> Callable[..., Any]:
         stage = trainer.state.stage
         if stage not in self._steps:
-            step = trainer.objective.of_replicas
-            self._steps[stage] = compile_lazily(step, same_points=True) if self.compiled else step
+            step, took = trainer.objective.of_replicas, trainer.observing.compiled
+            self._steps[stage] = compile_lazily(step, True, took) if self.compiled else step
         return self._steps[stage]
+
+
+def _spent_compiling(trainers: Sequence[Trainer]) -> float:
+    return sum(trainer.observing.seconds.get(COMPILING, 0.0) for trainer in trainers)
 
 
 def stackable(trainer: Trainer) -> bool:

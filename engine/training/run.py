@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -425,7 +426,8 @@ def _trainer(
         config.observers, records, reporter, explained_closely, state.memories, state.seconds
     )
     if compiles:
-        objective.compiled(compile_lazily, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
+        compiler = partial(compile_lazily, took=observing.compiled)
+        objective.compiled(compiler, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
     trainer = Trainer(config, state, objective, evaluator, directory, observing)
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if started is not None:
@@ -442,8 +444,10 @@ def _trainer(
     )
     for note in evaluator.notes:
         reporter.note(f"note: {note}")
-    if compiles and not state.step:
-        reporter.note("the first step compiles, which can take a minute")
+    if compiles and not trainer.done:
+        reporter.note(
+            "the first step compiles: up to a minute, seconds where an earlier run has done it"
+        )
     return trainer
 
 

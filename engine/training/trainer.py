@@ -140,6 +140,7 @@ class Trainer:
     def conclude(self) -> None:
         """Tell of the steps that were made, and save them where that is due."""
         assert self.evaluation is not None
+        self.observing.tell_compiled(self.state.step)
         self.reporter.step(self.state.step, float(self.evaluation.loss), self.observing.shown)
         if self._due(self.config.run.checkpoint) or self.stage_done:
             self.save()

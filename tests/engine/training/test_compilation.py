@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from pinn.core import PinnError
+from pinn.core.records import Records
+from pinn.engine import train
+from pinn.engine.training import observing
 from pinn.engine.training.compilation import compile_lazily
+from pinn.engine.training.observing import Observing
+from pinn.engine.training.progress import Reporter
+from tests.conftest import MakeConfig
+from tests.told import Told
+
+PROBLEM = {"name": "helmholtz", "a1": 1, "a2": 1}
 
 WAY_OUT = 'compile = "never" in [run] does without'
 
@@ -75,3 +87,66 @@ def test_a_message_to_the_user_passes() -> None:
 
     with pytest.raises(PinnError, match=r"^not like this$"):
         compile_lazily(refuse)(torch.ones(2))
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for the compiler; it finds what is named here in no cache: "anew" while that is so."""
+    anew: list[str] = []
+
+    def compiled(graph: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        def call(*tensors: torch.Tensor) -> Any:
+            counters["inductor"]["fxgraph_cache_miss"] += bool(anew)
+            return graph(*tensors)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    return anew
+
+
+def test_what_compiling_took_is_told_once_for_each_shape(uncompiled: list[str]) -> None:
+    told: list[bool] = []
+    twice = compile_lazily(lambda x: 2 * x, took=lambda seconds, found: told.append(found))
+    uncompiled.append("anew")
+    twice(torch.ones(2))
+    twice(torch.ones(2))
+    assert told == [False]
+    uncompiled.clear()
+    twice(torch.ones(3))
+    assert told == [False, True]
+
+
+def test_a_run_says_when_it_compiles_and_when_it_does_not(
+    make_config: MakeConfig, uncompiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "WORTH_TELLING", 0.0)
+    uncompiled.append("anew")
+    stages = [{"name": "adam", "steps": 3}, {"name": "adam", "steps": 2, "interior": 9}]
+    config = make_config(PROBLEM, run={"compile": "always"}, optimizers=stages)
+    reporter = Told()
+    run = train(config, reporter)
+    compiling = [note.split(" in ")[0] for note in reporter.notes if "compil" in note]
+    assert compiling[1].startswith("the first step compiles")
+    assert compiling[2:] == ["step 1: compiled", "step 4: compiled"]
+    assert run.summary["seconds"]["compiling"] > 0
+
+    uncompiled.clear()
+    again = Told()
+    train(config.in_directory(config.directory / "again"), again)
+    assert any(
+        note.startswith("step 1: found it compiled by an earlier run") for note in again.notes
+    )
+
+
+def test_compiling_is_no_part_of_what_it_was_done_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(perf_counter=iter([0.0, 10.0]).__next__)
+    monkeypatch.setattr(observing, "time", clock)
+    records = Records(tmp_path / "metrics.jsonl")
+    seconds: dict[str, float] = {}
+    observes = Observing([], records, Reporter(), lambda error, analyzer: "", {}, seconds)
+    with observes.timed("training"):
+        observes.compiled(7.0, False)
+    assert seconds == {"compiling": 7.0, "training": 3.0}

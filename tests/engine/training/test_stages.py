@@ -107,7 +107,7 @@ def test_the_loss_of_every_stage_is_compiled(
     """Also where a run goes on in a later stage."""
     called: list[str] = []
 
-    def compiler(function: Callable[..., Any], same_points: bool) -> Callable[..., Any]:
+    def compiler(function: Callable[..., Any], same_points: bool, took: Any) -> Callable[..., Any]:
         def compiled(*arguments: Any) -> Any:
             called.append(getattr(function, "__name__", "rows"))
             return function(*arguments)
