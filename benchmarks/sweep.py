@@ -2,9 +2,10 @@
 
     python -m benchmarks.sweep --output benchmarks/results/sweep.json
 
-Many runs of some seconds each, by as many processes as there are cores. Beside what the steps and
-analyzers of all runs took stands the time of the whole command, times the processes: importing,
-checking, building, saving, looking, the page at the end.
+Many runs of some seconds each, by as many processes as there are cores. Beside the time of all runs,
+from the file that a run writes when its training begins to the one that it writes at its end, stands
+that of the whole command, times the processes: importing, checking, building, handing out, looking,
+the page at the end.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ TABLE = {
 }
 
 
+def seconds_of(run: Path) -> float:
+    """From the begin of its training to its end."""
+    begin, end = (run / name for name in ("environment.json", "summary.json"))
+    return end.stat().st_mtime - begin.stat().st_mtime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
@@ -51,7 +58,7 @@ def main() -> None:
         begun = time.perf_counter()
         states = sweep(file)
         clock = time.perf_counter() - begun
-    trained = sum(state.seconds for state in states)
+        trained = sum(seconds_of(end.parent) for end in Path(folder).rglob("summary.json"))
     found = {
         "machine": describe(),
         "runs": asked.runs,

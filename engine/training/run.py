@@ -96,8 +96,7 @@ def train(
         raise PinnError(
             f"[run] seeds: {config.run.seeds} runs, which `pinn run` and train_seeds train together"
         )
-    if _train_and_write(config, reporter or Reporter(), report, stop) > LARGE:
-        gc.collect()
+    _collect(_train_and_write(config, reporter or Reporter(), report, stop))
     return Run(RunDirectory(config.directory), config)
 
 
@@ -109,8 +108,18 @@ def _train_and_write(
     with training as trainer, blaming(lambda: trainer.state.step):
         if trainer.processes.first:
             write_results(trainer, report)
-        parameters = sum(p.numel() for p in trainer.state.module.parameters())
-        return parameters * trainer.state.weights.numel()
+        return _size(trainer)
+
+
+def _size(trainer: Trainer) -> int:
+    parameters = sum(p.numel() for p in trainer.state.module.parameters())
+    return parameters * trainer.state.weights.numel()
+
+
+def _collect(size: int) -> None:
+    """Free what runs of so much size held, where that is worth the time."""
+    if size > LARGE:
+        gc.collect()
 
 
 def train_seeds(
@@ -135,8 +144,18 @@ def train_seeds(
     """
     if config.run.processes > 1:
         raise PinnError("[run] seeds and processes: one of the two can be more than 1")
-    reporter = reporter or Reporter()
     configs = [_of_seed(config, config.run.seed + k) for k in range(config.run.seeds)]
+    size, failures = _train_together(configs, reporter or Reporter(), report, stop)
+    _collect(size)
+    for name, error in failures.items():
+        raise TrainingError(f"{name}: {error}") from error
+    return [Run(RunDirectory(each.directory), each) for each in configs]
+
+
+def _train_together(
+    configs: Sequence[Config], reporter: Reporter, report: bool, stop: Callable[[], bool]
+) -> tuple[int, dict[str, Exception]]:
+    """The size of all together, and what ended those that failed, by the names of their directories."""
     failures: dict[str, Exception] = {}
 
     def failed(trainer: Trainer, error: Exception) -> None:
@@ -149,10 +168,11 @@ def train_seeds(
             stack.enter_context(_ready(ALONE, each, Reporter() if k else reporter, compiled=False))
             for k, each in enumerate(configs)
         ]
-        device = trainers[0].state.weights.device
-        compiled, how = wanted(config.run.compile, config.steps, device)
+        first = trainers[0]
+        steps, device = first.config.steps, first.state.weights.device
+        compiled, how = wanted(first.config.run.compile, steps, device)
         reporter.note(f"{len(trainers)} seeds in one batch, {how}")
-        reporter.begin(trainers[0].state.step, config.steps)
+        reporter.begin(first.state.step, steps)
         try:
             Replicas(trainers, compiled).run(
                 lambda: signalled() or stop(), lambda t: blaming(lambda: t.state.step), failed
@@ -161,9 +181,7 @@ def train_seeds(
             reporter.end()
         for trainer in (t for t in trainers if t.config.directory.name not in failures):
             write_results(trainer, report)
-    for name, error in failures.items():
-        raise TrainingError(f"{name}: {error}") from error
-    return [Run(RunDirectory(each.directory), each) for each in configs]
+        return sum(map(_size, trainers)), failures
 
 
 def _of_seed(config: Config, seed: int) -> Config:
