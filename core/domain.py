@@ -27,6 +27,8 @@ AT_AN_END, IN_SINGLE_PRECISION = 1e-5, 1e-6
 """Of an interval's length, and of its numbers: how far from an end a rounded number still means it."""
 BESIDE = 1e-8
 """Of a shape's diameter: how far beside its boundary one looks for what is inside."""
+FIRST_TRIED, MOST_TRIED = 10_000, 1000
+"""Points that are tried at least, and for each one wanted, before one says that nothing lies there."""
 BOUNDARY = "boundary"
 """All parts of a shape's boundary."""
 
@@ -148,11 +150,20 @@ class Shape(ABC):
         return self.names, pieces
 
     def uniform(self, count: int, generator: np.random.Generator) -> Points:
-        """Independent points in the shape, (count, dimension)."""
-        found = np.empty((0, self.dimension))
+        """Independent points in the shape, (count, dimension).
+
+        Raises:
+            PinnError: hardly any point of the box around it is in the shape.
+        """
+        found, tried = np.empty((0, self.dimension)), 0
         while len(found) < count:
-            points = generator.uniform(self.lower, self.upper, (count, self.dimension))
-            found = np.concatenate([found, points[self.inside(points)]])
+            if tried > FIRST_TRIED + MOST_TRIED * count:
+                raise PinnError(
+                    f"domain: {len(found):,} of {tried:,} points of the box around it lie in it: too few"
+                )
+            size = max(count, min(tried, FIRST_TRIED))
+            points = generator.uniform(self.lower, self.upper, (size, self.dimension))
+            found, tried = np.concatenate([found, points[self.inside(points)]]), tried + size
         return found[:count]
 
     def __or__(self, other: Shape) -> Shape:

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
+import math
 import socket
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import frozen
 
 from pinn.core.errors import PinnError
 from pinn.core.options import at_least, option
 from pinn.core.tracebacks import first_line
-from pinn.engine.sweeping.workers import POLL, THREADS, TRIES, Job, Outcome
+from pinn.engine.sweeping.jobs import Function, Job, Outcome, on_threads
+from pinn.engine.sweeping.places import Place, Submitted
 
 REACHED = 10.0
 """Seconds within which the node of a cluster answers."""
-
-
-class Submitted(Protocol):
-    """A job that is to be done elsewhere."""
-
-    def done(self) -> bool:
-        """Whether it ended, however."""
-
-    def result(self) -> Outcome:
-        """What came of it; raises where its process or its machine died."""
-
-    def cancel(self) -> None:
-        """Ask it to end: what trains finishes its step, and is saved."""
-
-
-class Cluster(Protocol):
-    """Where jobs are submitted to, for the time of a `with` block."""
-
-    def submit(self, work: Callable[[], Outcome]) -> Submitted:
-        """Have it done; called often before the first is done."""
-
-    def __enter__(self) -> Cluster: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None: ...
 
 
 @frozen
@@ -75,58 +44,10 @@ class SlurmOptions:
     more: dict[str, Any] = option({}, "further parameters of submitit, such as slurm_account")
 
 
-def each(
-    cluster: Cluster,
-    threads: int,
-    function: Callable[[Job], Outcome],
-    jobs: list[Job],
-    stop: Callable[[], bool],
-) -> Iterator[Outcome | None]:
-    """The outcome of every job, as they come; None at every look at the clock between.
-
-    A job whose machine dies is submitted again, and goes on at its last checkpoint.
-    """
-    deaths: dict[str, int] = {}
-
-    def submitted(job: Job) -> Submitted:
-        return cluster.submit(partial(_elsewhere, function, job, threads))
-
-    waiting = {job.name: (job, submitted(job)) for job in jobs}
-    asked = False
-    while waiting:
-        if stop() and not asked:
-            asked = True
-            for _, one in waiting.values():
-                one.cancel()
-        for name, (job, one) in list(waiting.items()):
-            if not one.done():
-                continue
-            del waiting[name]
-            try:
-                yield one.result()
-            except Exception as error:
-                deaths[name] = deaths.get(name, 0) + 1
-                if asked:
-                    yield Outcome(name, False)
-                elif deaths[name] < TRIES:
-                    waiting[name] = job, submitted(job)
-                else:
-                    told = f"its process died {TRIES} times: {first_line(error)}"
-                    yield Outcome(name, False, told)
-        yield None
-        time.sleep(POLL)
-
-
-def _elsewhere(function: Callable[[Job], Outcome], job: Job, threads: int) -> Outcome:
-    os.environ |= dict.fromkeys(THREADS, str(threads))
-    import torch
-
-    torch.set_num_threads(threads)
-    return function(job)
-
-
 class RayCluster:
     """Tasks of Ray, one a run."""
+
+    at_once = math.inf
 
     def __init__(self, options: RayOptions, threads: int) -> None:
         try:
@@ -155,9 +76,12 @@ class RayCluster:
         if self._begun:
             self.ray.shutdown()
 
-    def submit(self, work: Callable[[], Outcome]) -> Submitted:
+    def submit(self, function: Function, job: Job) -> Submitted:
         remote = self.ray.remote(num_cpus=self.threads, num_gpus=self.options.gpus, max_retries=0)
-        return _RayTask(self.ray, remote(work.func).remote(*work.args))  # type: ignore[attr-defined]
+        return _RayTask(self.ray, remote(on_threads).remote(self.threads, function, job))
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def _try_to_reach(address: str | None) -> None:
@@ -190,7 +114,10 @@ class _RayTask:
 class SlurmCluster:
     """Jobs of Slurm, through submitit; what they print is kept in `directory`."""
 
+    at_once = math.inf
+
     def __init__(self, options: SlurmOptions, threads: int, directory: Path) -> None:
+        self.threads = threads
         try:
             import submitit
         except ImportError as error:
@@ -219,13 +146,16 @@ class SlurmCluster:
     def __exit__(self, *_: object) -> None:
         """Jobs are of the cluster, and stay."""
 
-    def submit(self, work: Callable[[], Outcome]) -> Submitted:
-        return self.executor.submit(work)
+    def submit(self, function: Function, job: Job) -> Submitted:
+        return self.executor.submit(on_threads, self.threads, function, job)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def cluster_of(
     ray: RayOptions | None, slurm: SlurmOptions | None, threads: int, directory: Path
-) -> Cluster | None:
+) -> Place | None:
     """Where runs are to be trained; None: on this machine."""
     if ray is not None:
         return RayCluster(ray, threads)

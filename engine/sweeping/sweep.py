@@ -235,8 +235,10 @@ def _planned(
     keys = list(dict.fromkeys(key for values in chosen for key in values))
     for values in chosen:
         name = name_of(values, keys)
-        if name in found:
+        if name in found and found[name].values == values:
             continue
+        if name in found:  # of other values, which a directory cannot tell apart
+            name = f"{name}-{_digest(str(values))}"
         table = deepcopy(dict(base))
         table.setdefault("run", {})
         try:
@@ -272,9 +274,12 @@ def name_of(values: Values, keys: Sequence[str]) -> str:
         parts.append(f"{word if words.count(word) == 1 else key}={_shown(value)}")
     name = ",".join(parts) or "run"
     if len(name) > LONGEST:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = f"{name[:LONGEST]}-{digest}"
+        name = f"{name[:LONGEST]}-{_digest(name)}"
     return name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _shown(value: Any) -> str:

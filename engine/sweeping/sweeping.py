@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from statistics import median
 
@@ -13,9 +12,10 @@ from attrs import asdict, evolve
 from pinn.core.errors import ConfigError, PinnError
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory
-from pinn.engine.sweeping import clusters, workers
 from pinn.engine.sweeping.clusters import cluster_of
 from pinn.engine.sweeping.halving import read_rungs
+from pinn.engine.sweeping.jobs import Job, checked, trained
+from pinn.engine.sweeping.places import Place, each
 from pinn.engine.sweeping.search import Proposal, read_proposals, write_proposals
 from pinn.engine.sweeping.status import (
     DONE,
@@ -29,11 +29,8 @@ from pinn.engine.sweeping.status import (
 )
 from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 from pinn.engine.sweeping.watching import Watching
-from pinn.engine.sweeping.workers import Job, Outcome, Workers
+from pinn.engine.sweeping.workers import Workers
 from pinn.engine.training.run import stop_signals
-
-Each = Callable[[Callable[[Job], Outcome], list[Job]], Iterator[Outcome | None]]
-"""`Workers.each`, which knows when to stop."""
 
 
 def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
@@ -57,14 +54,11 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
         stop_signals() as stop,
         Workers(planned.processes, planned.threads) as pool,
     ):
-        here: Each = partial(pool.each, stop=stop)
-        each = here
-        if cluster is not None:
-            each = partial(clusters.each, cluster, planned.threads, stop=stop)
-        _train_all(planned, watching, here, each, stop)
+        there = cluster or pool
+        _train_all(planned, watching, pool, there, stop)
         while not stop() and (more := _with_proposals(path, planned)) is not planned:
             planned = more
-            _train_all(planned, watching, here, each, stop)
+            _train_all(planned, watching, pool, there, stop)
     found = sweep_states(planned)
     write_table(planned, found)
     if any(state.what == DONE for state in found):
@@ -104,15 +98,15 @@ def _came_to(proposal: Proposal, states: list[State]) -> float | None:
 
 
 def _train_all(
-    planned: Sweep, watching: Watching, here: Each, each: Each, stop: Callable[[], bool]
+    planned: Sweep, watching: Watching, here: Place, there: Place, stop: Callable[[], bool]
 ) -> None:
-    """Those that are not done: all checked first, here."""
+    """Those that are not done: all checked first, here, then trained there."""
     _check_what_is_there(planned)
     states = sweep_states(planned)
     todo = [s.run for s in states if s.what not in ENDED or (s.what == DONE and _longer(s))]
-    _check(planned, todo, watching, here)
+    _check(planned, todo, watching, here, stop)
     if not stop():
-        _train(planned, todo, watching, each)
+        _train(planned, todo, watching, there, stop)
 
 
 def _check_what_is_there(planned: Sweep) -> None:
@@ -142,13 +136,19 @@ def _job(planned: Sweep, run: Planned) -> Job:
     return Job(run.name, run.table, str(run.folder), planned.reports, halving)
 
 
-def _check(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
+def _check(
+    planned: Sweep,
+    todo: list[Planned],
+    watching: Watching,
+    place: Place,
+    stop: Callable[[], bool],
+) -> None:
     """Try one of the runs that differ in their seed alone: the others are no different."""
     unlike = {str(_without_seed(run.config)): run for run in todo}
     jobs = [_job(planned, run) for run in unlike.values()]
     faults, count = [], 0
-    for outcome in each(workers.checked, jobs):
-        if outcome is not None:
+    with closing(each(place, checked, jobs, stop)) as outcomes:
+        for outcome in (outcome for outcome in outcomes if outcome is not None):
             count += 1
             watching.checked(count, len(jobs))
             if outcome.failure is not None:
@@ -168,22 +168,29 @@ def _make(directory: Path) -> None:
         raise PinnError(f"{directory}: cannot be made: {error.strerror}") from None
 
 
-def _train(planned: Sweep, todo: list[Planned], watching: Watching, each: Each) -> None:
+def _train(
+    planned: Sweep,
+    todo: list[Planned],
+    watching: Watching,
+    place: Place,
+    stop: Callable[[], bool],
+) -> None:
     _make(planned.directory)
     by_name = {run.name: run for run in todo}
     failures = {n: t for n, t in read_failures(planned.directory).items() if n not in by_name}
     write_failures(planned.directory, failures)
     jobs = [_job(planned, run) for run in todo]
     count = len(planned.runs) - len(todo)
-    for outcome in each(workers.trained, jobs):
-        if outcome is None:
-            watching.look(planned)
-            continue
-        if outcome.failure is not None:
-            failures[outcome.name] = outcome.failure
-            write_failures(planned.directory, failures)
-        if outcome.complete or outcome.failure is not None:
-            count += 1
-            early = read_rungs(planned.directory).ended.get(outcome.name)
-            state = state_of(by_name[outcome.name], outcome.failure, early)
-            watching.ended(state, count, len(planned.runs))
+    with closing(each(place, trained, jobs, stop)) as outcomes:
+        for outcome in outcomes:
+            if outcome is None:
+                watching.look(planned)
+                continue
+            if outcome.failure is not None:
+                failures[outcome.name] = outcome.failure
+                write_failures(planned.directory, failures)
+            if outcome.complete or outcome.failure is not None:
+                count += 1
+                early = read_rungs(planned.directory).ended.get(outcome.name)
+                state = state_of(by_name[outcome.name], outcome.failure, early)
+                watching.ended(state, count, len(planned.runs))

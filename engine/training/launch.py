@@ -133,17 +133,26 @@ class Launch(Repeated):
         )
 
     def make(self, steps: int) -> bool:
-        """Go on by so many steps; or by none, where a loss or a gradient on the way is not finite."""
+        """Go on by so many steps; or by none, where a loss or a gradient on the way is not finite.
+
+        Raises:
+            RuntimeError: the steps cannot be captured. None was made then, either.
+        """
         state = self.state
         self.weights.copy_(state.weights)
         for name, memory in self._memories.items():
             memory.copy_(state.memories[name])
         moving = [self.weights, *self._memories.values(), *self.moved()]
         begun = [tensor.detach().clone() for tensor in moving]
-        if not self.repeat(state.step, steps):
-            with torch.no_grad():
-                for tensor, was in zip(moving, begun, strict=True):
-                    tensor.copy_(was)
+        finite = False
+        try:
+            finite = self.repeat(state.step, steps)
+        finally:
+            if not finite:
+                with torch.no_grad():
+                    for tensor, was in zip(moving, begun, strict=True):
+                        tensor.copy_(was)
+        if not finite:
             return False
         state.weights = self.weights
         state.memories.update(self._memories)

@@ -163,7 +163,7 @@ def _train_together(
         failures[name] = error
         reporter.note(f"{name} failed: {error}")
 
-    with ExitStack() as stack, stop_signals() as signalled:
+    with _notes_for_warnings(reporter), ExitStack() as stack, stop_signals() as signalled:
         trainers = [
             stack.enter_context(_ready(ALONE, each, Reporter() if k else reporter, compiled=False))
             for k, each in enumerate(configs)
@@ -180,7 +180,8 @@ def _train_together(
         finally:
             reporter.end()
         for trainer in (t for t in trainers if t.config.directory.name not in failures):
-            write_results(trainer, report)
+            with blaming():
+                write_results(trainer, report)
         return sum(map(_size, trainers)), failures
 
 
@@ -298,7 +299,9 @@ def _check_until(config: Config) -> None:
         first, optimizer=_Still(), options=evolve(first.options, steps=1, until=None), until=None
     )
     with TemporaryDirectory() as folder:
-        options = evolve(config.run, directory=folder, compile="never", tensorboard=False)
+        options = evolve(
+            config.run, directory=folder, compile="never", tensorboard=False, processes=1
+        )
         anew = evolve(config, run=options, stages=(once,), start=None)
         with trained(anew, Reporter()) as trainer:
             records = trainer.records
@@ -339,7 +342,7 @@ def _help(processes: Processes, toml: str) -> None:
 def _trained_by(
     processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
 ) -> Iterator[Trainer]:
-    with _ready(processes, config, reporter) as trainer:
+    with _notes_for_warnings(reporter), _ready(processes, config, reporter) as trainer:
         with stop_signals() as signalled:
             reporter.begin(trainer.state.step, config.steps)
             try:
@@ -363,11 +366,7 @@ def _ready(
     check_alike(processes, config)
     check_shares(processes.count, config)
     new_board = _tensorboard() if config.run.tensorboard and processes.first else None
-    with (
-        held(processes, config) as directory,
-        _notes_for_warnings(reporter),
-        _apart(config, processes.count),
-    ):
+    with held(processes, config) as directory, _apart(config, processes.count):
         trainer = _trainer(config, directory, reporter, processes, compiled)
         board = new_board(trainer) if new_board else None
         yield trainer

@@ -10,16 +10,13 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from pinn.core.domain import Box, Face, Placed, Points, PointSet, Shape
+from pinn.core.domain import FIRST_TRIED, MOST_TRIED, Box, Face, Placed, Points, PointSet, Shape
 from pinn.core.errors import PartError, PinnError, Whence
 from pinn.core.parts import Sampler
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Collocation
 from pinn.engine.derivatives.residuals import Residuals, condition_law
-
-FIRST_TRIED, MOST_TRIED = 10_000, 1000
-"""Parameters that are tried at least, and for each point, before one says that nothing lies there."""
 
 
 def draw_points(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -22,7 +23,7 @@ from pinn.engine.training.processes import ALONE, Processes
 
 HOST = "127.0.0.1"
 A_MOMENT = 5.0
-"""Seconds in which a process that failed is gone."""
+"""Seconds in which a process that ends or fails, by itself or since another one is gone, is gone."""
 
 Work = Callable[[Processes, Any], None]
 """What a process that is begun does, with what it is told; found by its name in its module."""
@@ -48,8 +49,10 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
         yield ALONE
     else:
         store = TCPStore(HOST, 0, count, is_master=True, wait_for_workers=False)
-        others = [_Other.begun(rank, count, store.port, work, told) for rank in range(1, count)]
+        others: list[_Other] = []
         try:
+            for rank in range(1, count):
+                others.append(_Other.begun(rank, count, store.port, work, told))
             with _joined(0, count, 0, store) as processes:
                 yield processes
         except Exception as error:
@@ -57,6 +60,7 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
             raise
         finally:
             for other in others:
+                other.process.join(A_MOMENT)  # it puts away what it had on disk
                 other.process.terminate()
 
 
@@ -141,4 +145,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        time.sleep(A_MOMENT)
         os._exit(1)

@@ -288,13 +288,14 @@ class Trainer:
             observers = self.observing.observers
             following = {o.analyzer.name: o.analyzer for o in observers}
             followers = {name: following[name] for name in state.memories}
-            try:
-                self.launch = Launch(state, self.objective, followers, rate)
-            except RuntimeError as error:
-                self.at_once = 1
-                self.reporter.note(f"steps are launched one by one: {first_line(error)}")
-                return None
-        if not self.launch.make(steps):
+            self.launch = Launch(state, self.objective, followers, rate)
+        try:
+            made = self.launch.make(steps)
+        except RuntimeError as error:
+            self.launch, self.at_once = None, 1
+            self.reporter.note(f"steps are launched one by one: {first_line(error)}")
+            return None
+        if not made:
             return None
         self.closure.evaluation = self.launch.evaluation
         return self.launch.evaluation

@@ -302,6 +302,9 @@ def test_shapes_that_cannot_be() -> None:
         SQUARE - Ball(y=0, x=0, radius=1)
     with pytest.raises(PinnError, match="no point in common"):
         SQUARE & Ball(x=5, y=0, radius=1)
+    empty = Ball(x=0, y=0, radius=1) & Ball(x=1.9, y=1.9, radius=1)
+    with pytest.raises(PinnError, match=r"0 of .* points of the box around it lie in it: too few"):
+        empty.uniform(2, np.random.default_rng(0))
     with pytest.raises(PinnError, match="both factors"):
         CHANNEL * Box(x=(0, 1))
     with pytest.raises(PinnError, match="radius above 0"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ from attrs import define, field
 from pinn.core import PinnError
 from pinn.core.errors import ConfigError
 from pinn.engine import open_run, sweep
-from pinn.engine.sweeping import clusters
 from pinn.engine.sweeping.clusters import RayOptions, SlurmOptions, cluster_of
+from pinn.engine.sweeping.jobs import Function, Job, Outcome
+from pinn.engine.sweeping.places import each
 from pinn.engine.sweeping.sweep import read_sweep
-from pinn.engine.sweeping.workers import Job, Outcome
 from tests.engine.sweeping.test_sweeping import written
 
 GRID = '[sweep.grid]\n"optimizers.0.lr" = [1e-3, 1e30]\nrun.seed = [0, 1]'
@@ -45,22 +47,21 @@ class Later:
 class Here:
     """A cluster that is this process."""
 
-    submitted: list[Later] = field(factory=list)
+    at_once: float = math.inf
+    submitted: list[Later] = field(factory=list, init=False)
 
-    def submit(self, work: Callable[[], Outcome]) -> Later:
-        self.submitted.append(Later(work))
+    def submit(self, function: Function, job: Job) -> Later:
+        self.submitted.append(Later(partial(function, job)))
         return self.submitted[-1]
+
+    def wait(self, seconds: float) -> None:
+        pass
 
     def __enter__(self) -> Here:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "POLL", 0.0)
 
 
 JOBS = [Job(str(number), {}, ".", report=False) for number in range(3)]
@@ -70,7 +71,6 @@ def outcomes(found: Iterator[Outcome | None]) -> list[Outcome]:
     return [outcome for outcome in found if outcome is not None]
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_job_whose_machine_dies_is_submitted_once_more() -> None:
     tried: list[str] = []
 
@@ -82,7 +82,7 @@ def test_a_job_whose_machine_dies_is_submitted_once_more() -> None:
             raise ConnectionError("no node\nat all")
         return Outcome(job.name, True)
 
-    found = outcomes(clusters.each(Here(), 1, work, JOBS, lambda: False))
+    found = outcomes(each(Here(), work, JOBS, lambda: False))
     assert {o.name: o.failure for o in found} == {
         "0": None,
         "1": None,
@@ -91,14 +91,23 @@ def test_a_job_whose_machine_dies_is_submitted_once_more() -> None:
     assert sorted(tried) == ["0", "1", "1", "2", "2"]
 
 
-@pytest.mark.usefixtures("quick")
 def test_all_are_asked_to_stop_once() -> None:
-    here = Here()
-    found = outcomes(
-        clusters.each(here, 1, lambda job: Outcome(job.name, True), JOBS, lambda: True)
-    )
+    """Those that wait are not begun."""
+    here = Here(at_once=2)
+    stop = iter([False, True])
+    found = outcomes(each(here, lambda job: Outcome(job.name, True), JOBS, stop.__next__))
     assert [o.complete for o in found] == [False] * 3
+    assert len(here.submitted) == 2
     assert all(one.cancelled for one in here.submitted)
+
+
+def test_what_cannot_be_submitted_is_tried_once_more() -> None:
+    class Full(Here):
+        def submit(self, function: Function, job: Job) -> Later:
+            raise OSError("the queue is full")
+
+    found = outcomes(each(Full(), lambda job: Outcome(job.name, True), JOBS[:1], lambda: False))
+    assert [o.failure for o in found] == ["its process died 2 times: OSError: the queue is full"]
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,16 @@ def test_a_look_at_a_run_keeps_nobody_from_training_it(read: Callable[..., Sweep
     with directory.locked():
         assert sweep_states(read("[sweep]\n[sweep.grid]\nrun.seed = [0]"))[0].what == "running"
     assert not directory.in_use
+
+
+def test_values_that_a_directory_cannot_tell_apart_are_runs_of_their_own(
+    read: Callable[..., Sweep],
+) -> None:
+    given = '[sweep]\n[sweep.grid]\n"problem.viscosity" = [0.1, "0.1", 0.1]'
+    with pytest.raises(PinnError, match=r"viscosity.*\(run viscosity=0.1-\w{8}\)"):
+        read(given)
+    found = read('[sweep]\n[sweep.grid]\nnetwork.start = ["a/b", "a_b", "a/b"]')
+    names = [run.name for run in found.runs]
+    assert names[0] == "start=a_b"
+    assert names[1].startswith("start=a_b-")
+    assert len(names) == 2

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import tomli_w
 
 from pinn.core import PinnError
 from pinn.engine import open_run, sweep, sweep_states, train
+from pinn.engine.sweeping.jobs import Job, Outcome
+from pinn.engine.sweeping.places import each
 from pinn.engine.sweeping.sweep import read_sweep
-from pinn.engine.sweeping.workers import Job, Workers
+from pinn.engine.sweeping.workers import Workers
 from pinn.engine.training.checkpoint import newest_first, read
 from tests.engine.sweeping.test_sweep import BASE
 
@@ -67,13 +70,17 @@ def test_what_check_refuses_is_told_before_anything_is_trained(tmp_path: Path) -
 DYING = """
 import os, signal, time
 from pathlib import Path
-from pinn.engine.sweeping.workers import Outcome
+from pinn.engine.sweeping.jobs import Outcome
 
 def once(job):
     marker = Path(job.folder) / job.name
     if job.name == "0" and not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(job.name, True)
+
+def marked(job):
+    (Path(job.folder) / job.name).touch()
     return Outcome(job.name, True)
 
 def always(job):
@@ -97,23 +104,44 @@ def jobs(folder: Path, count: int) -> list[Job]:
     return [Job(str(number), {}, str(folder), report=False) for number in range(count)]
 
 
+def outcomes(workers: int, function: Any, jobs: list[Job]) -> dict[str, Outcome]:
+    with Workers(workers, 1) as pool:
+        found = list(each(pool, function, jobs, lambda: False))
+    named = [(outcome.name, outcome) for outcome in found if outcome is not None]
+    assert len(named) == len(jobs)
+    return dict(named)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_that_dies_takes_no_other_run_with_it(tmp_path: Path, dying: Any) -> None:
-    with Workers(2, 1) as pool:
-        found = list(pool.each(dying.once, jobs(tmp_path, 5), lambda: False))
-    outcomes = [outcome for outcome in found if outcome is not None]
-    assert sorted(outcome.name for outcome in outcomes) == list("01234")
-    assert all(outcome.complete for outcome in outcomes)
+    found = outcomes(2, dying.once, jobs(tmp_path, 5))
+    assert sorted(found) == list("01234")
+    assert all(outcome.complete for outcome in found.values())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path: Path, dying: Any) -> None:
-    with Workers(1, 1) as pool:
-        found = list(pool.each(dying.always, jobs(tmp_path, 4), lambda: False))
-    outcomes = {outcome.name: outcome for outcome in found if outcome is not None}
-    assert set(outcomes) == set("0123")
-    assert "its process died 2 times" in str(outcomes["0"].failure)
-    assert all(outcomes[name].complete for name in "123")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_whose_process_dies_again_and_again_has_failed(
+    workers: int, tmp_path: Path, dying: Any
+) -> None:
+    """It alone, whatever was at work beside it."""
+    found = outcomes(workers, dying.always, jobs(tmp_path, 6))
+    assert "its process died 2 times: ChildProcessError: SIGKILL" in str(found["0"].failure)
+    assert all(found[name].complete for name in "12345")
+
+
+def test_an_error_in_between_trains_no_other_run(tmp_path: Path, dying: Any) -> None:
+    def fail_behind_the_first() -> None:
+        with (
+            Workers(2, 1) as pool,
+            closing(each(pool, dying.marked, jobs(tmp_path, 9), lambda: False)) as found,
+        ):
+            next(outcome for outcome in found if outcome is not None)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_behind_the_first()
+    assert len(list(tmp_path.glob("?"))) < 9
 
 
 @pytest.mark.slow

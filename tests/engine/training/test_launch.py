@@ -115,14 +115,20 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(
 def test_where_a_step_cannot_be_captured_they_are_launched_one_by_one(
     tmp_path: Path, launching: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Launch, *_: object) -> None:
+    """And from where they were, whatever the attempt has moved."""
+
+    def refuse(self: Launch, *_: object) -> bool:
+        self._once()
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
+    alone = train(parse_config(table(tmp_path / "alone", "cpu")))
     launching(100)
-    monkeypatch.setattr(Launch, "__init__", refuse)
+    monkeypatch.setattr(Launch, "repeat", refuse)
     told = Told()
-    run = train(parse_config(table(tmp_path, "cpu")), told)
+    run = train(parse_config(table(tmp_path / "refused", "cpu")), told)
     assert run.complete
+    for name, values in recorded(alone).items():
+        np.testing.assert_array_equal(recorded(run)[name], values, err_msg=name)
     notes = [note for note in told.notes if note.startswith("steps are launched one by one")]
     assert len(notes) == 1
     assert notes[0].endswith("operation not permitted when stream is capturing")

@@ -18,7 +18,7 @@ import tomli_w
 import torch
 
 from pinn.core.errors import PinnError
-from pinn.engine import open_run, parse_config, train
+from pinn.engine import check, open_run, parse_config, train
 from pinn.engine.training import together
 from pinn.engine.training.processes import ALONE, Processes
 
@@ -119,11 +119,25 @@ def test_the_numbers_are_those_of_one_process(count: int, tmp_path: Path) -> Non
                 np.testing.assert_allclose(found[name][1], values, err_msg=said, **CLOSE)
 
 
-def test_the_processes_of_run_are_begun_here(tmp_path: Path) -> None:
+def test_the_processes_of_run_are_begun_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leave nothing over of what they had for themselves."""
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setenv("TMPDIR", str(room))
     one = train(parse_config(table(tmp_path / "1")), report=False)
     two = train(parse_config(table(tmp_path / "2", run={"processes": 2})), report=False)
     np.testing.assert_allclose(two.metrics()["rel_l2"][1], one.metrics()["rel_l2"][1], **CLOSE)
     assert "2 processes" in json.loads((tmp_path / "2" / "environment.json").read_text())["device"]
+    assert not list(room.glob("pinn-*"))
+
+
+def test_what_a_stage_waits_for_is_checked_by_one_process(tmp_path: Path) -> None:
+    stage = {"name": "adam", "steps": 4, "until": "speed < 1"}
+    waiting = table(tmp_path, optimizers=[stage], run={"processes": 2})
+    with pytest.raises(PinnError, match="until: nothing records 'speed'"):
+        check(parse_config(waiting))
 
 
 def test_more_processes_than_points_are_refused(tmp_path: Path) -> None:

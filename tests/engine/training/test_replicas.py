@@ -47,6 +47,8 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+SECOND_ORDER = {"name": "gauss-newton", "steps": 1}
+
 
 def table(folder: Path, **changes: Any) -> dict[str, Any]:
     run = {"directory": str(folder), "device": "cpu", "precision": "float64", "record": 8}
@@ -135,6 +137,13 @@ def test_one_that_fails_ends_no_other(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="seed=0: step "):
         train_seeds(parse_config(growing), told, report=False)
     assert [note for note in told.notes if note.startswith("seed=1 failed: step ")]
+
+
+def test_what_a_seed_warns_of_is_told(tmp_path: Path) -> None:
+    told = Told()
+    single = table(tmp_path, run={"seeds": 2, "precision": "float32"}, optimizers=[SECOND_ORDER])
+    train_seeds(parse_config(single), told, report=False)
+    assert len([note for note in told.notes if "meant for double precision" in note]) == 1
 
 
 def test_a_step_that_cannot_be_made_together_is_made_apart(
