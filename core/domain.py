@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -514,14 +514,6 @@ def _fixed(shape: Shape, fixed: Mapping[str, float], whole: bool = True) -> Face
 
     measure = math.prod(high - low for low, high in rest.values())
     return Face(Box(**rest) if rest else None, place, measure, dict(fixed), whole)
-
-
-def inner_values(shape: Shape, on: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """The coordinates that are fixed inside of a box, at none of their ends."""
-    for text in on if isinstance(shape, Box) else ():
-        for name, value in shape.face(text).fixed.items():
-            if value not in shape.intervals[name]:
-                yield name, value
 
 
 def unit_cube(dimension: int) -> Box | None:

@@ -34,6 +34,7 @@ from pinn.problems import allen_cahn_reference, burgers_reference
 from pinn.testing.probes.differences import first_difference
 from pinn.testing.probes.nested import derivative as nested
 from pinn.testing.small_runs import TIMED, Killed, Killing, extended
+from tests.told import Told
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -199,20 +200,16 @@ def installed_environment(tmp_path_factory: pytest.TempPathFactory) -> Environme
     return Environment.make(tmp_path_factory.mktemp("environment") / "venv")
 
 
-class Noting(Killing):
-    """Remembers what it was told, besides."""
+class Noting(Told):
+    """Is killed, besides."""
 
     def __init__(self, behind: int | None = None) -> None:
-        super().__init__(behind)
-        self.notes: list[str] = []
-        self.steps: list[int] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+        super().__init__()
+        self.killing = Killing(behind)
 
     def step(self, step: int, loss: float, shown: Mapping[str, Any]) -> None:
-        self.steps.append(step)
         super().step(step, loss, shown)
+        self.killing.step(step, loss, shown)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 from attrs import define, field, frozen
 from filelock import FileLock
 
-from pinn.core.errors import PinnError
-from pinn.core.files import read_file, write_atomically
 from pinn.core.options import at_least, option
+from pinn.engine.sweeping.kept import read_kept, write_kept
 from pinn.engine.training.progress import Reporter
 
 HEADLINES = ("rel_l2", "loss")
@@ -73,7 +71,7 @@ class Rungs(Reporter):
             )
             ended = found.ended if goes_on else {**found.ended, self.name: rung}
             table = {"values": {**found.values, rung: here}, "ended": ended}
-            write_atomically(path, json.dumps(table, indent=1).encode())
+            write_kept(path, table)
         return goes_on
 
 
@@ -95,11 +93,10 @@ def read_rungs(directory: Path) -> RungTable:
     Raises:
         PinnError: the file is damaged.
     """
-    path = directory / RUNGS
-    content = read_file(path)
-    try:
-        found = json.loads(content) if content else {"values": {}, "ended": {}}
+
+    def shaped(found: Any) -> RungTable:
         values = {int(rung): dict(of_runs) for rung, of_runs in found["values"].items()}
         return RungTable(values, dict(found["ended"]))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise PinnError(f"{path}: is damaged; delete it to compare runs anew") from None
+
+    empty: dict[str, Any] = {"values": {}, "ended": {}}
+    return read_kept(directory / RUNGS, shaped, empty, "delete it to compare runs anew")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from pinn.core.errors import PinnError
-from pinn.core.files import read_file, write_atomically
 from pinn.core.randomness import numpy_generator
+from pinn.engine.sweeping.kept import read_kept, write_kept
 from pinn.engine.sweeping.ranges import Range, read_ranges
 
 if TYPE_CHECKING:
@@ -110,13 +109,13 @@ def read_proposals(directory: Path) -> list[dict[str, Any]]:
     Raises:
         PinnError: the file is damaged.
     """
-    path = directory / PROPOSALS
-    content = read_file(path)
-    try:
-        return [dict(proposal) for proposal in json.loads(content)] if content else []
-    except (TypeError, ValueError):
-        raise PinnError(f"{path}: is damaged; put it back, or delete {directory}") from None
+    return read_kept(
+        directory / PROPOSALS,
+        lambda found: [dict(proposal) for proposal in found],
+        [],
+        f"put it back, or delete {directory}",
+    )
 
 
 def write_proposals(directory: Path, proposals: Sequence[Proposal]) -> None:
-    write_atomically(directory / PROPOSALS, json.dumps([*proposals], indent=1).encode())
+    write_kept(directory / PROPOSALS, [*proposals])

@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from pinn.core.files import read_file, write_atomically
+from pinn.core.files import write_atomically
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.sweeping.halving import HEADLINES, read_rungs
+from pinn.engine.sweeping.kept import read_kept, write_kept
 from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 
 FAILURES, RESULTS = "failures.json", "results.csv"
@@ -110,13 +111,21 @@ def _last_record(metrics: Path) -> dict[str, Any]:
 
 
 def read_failures(directory: Path) -> dict[str, str]:
-    content = read_file(directory / FAILURES)
-    found = json.loads(content) if content else {}
-    return {str(name): str(text) for name, text in found.items()}
+    """What failed when it was tried last, by the names of the runs.
+
+    Raises:
+        PinnError: the file is damaged.
+    """
+    return read_kept(
+        directory / FAILURES,
+        lambda found: {str(name): str(text) for name, text in found.items()},
+        {},
+        "delete it to forget which runs failed",
+    )
 
 
 def write_failures(directory: Path, failures: Mapping[str, str]) -> None:
-    write_atomically(directory / FAILURES, json.dumps(dict(failures), indent=1).encode())
+    write_kept(directory / FAILURES, dict(failures))
 
 
 def write_table(sweep: Sweep, found: Iterable[State]) -> Path:

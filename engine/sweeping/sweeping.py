@@ -30,7 +30,7 @@ from pinn.engine.sweeping.status import (
 from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 from pinn.engine.sweeping.watching import Watching
 from pinn.engine.sweeping.workers import Workers
-from pinn.engine.training.run import stop_signals
+from pinn.engine.training.signals import stop_signals
 
 
 def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:

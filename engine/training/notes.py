@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pinn.core.domain import inner_values
+from pinn.core.domain import Box
 from pinn.core.problem import Condition, Problem, conditions_of
 from pinn.engine.derivatives.jumps import jumps
 from pinn.engine.derivatives.scales import MEASURED, scales_of
@@ -18,10 +18,14 @@ def notes_of_problem(problem: Problem) -> Iterator[str]:
 
 def _inner_conditions(problem: Problem) -> Iterator[str]:
     """That conditions are where a coordinate has a value inside: meant, or a mistaken end."""
+    domain = problem.domain
+    if not isinstance(domain, Box):
+        return
     for condition in conditions_of(problem):
-        if isinstance(condition, Condition):
-            for name, value in inner_values(problem.domain, condition.on):
-                low, high = problem.domain.intervals[name]
+        texts = condition.on if isinstance(condition, Condition) else ()
+        for name, value in (each for text in texts for each in domain.face(text).fixed.items()):
+            low, high = domain.intervals[name]
+            if value not in (low, high):
                 yield (
                     f"condition {condition.name!r} is inside of the domain, at {name} = {value:g}; its "
                     f"ends are {low:g} and {high:g}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -52,6 +50,7 @@ from pinn.engine.training.progress import Reporter
 from pinn.engine.training.replicas import Replicas
 from pinn.engine.training.results import write_results
 from pinn.engine.training.sampling import draw_points
+from pinn.engine.training.signals import stop_signals
 from pinn.engine.training.start import start_from
 from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
 from pinn.engine.training.threads import no_more_than_cores
@@ -70,7 +69,6 @@ LARGE = 10**7
 """Weights times parameters of a run that is over whose memory is looked for at once.
 
 What compiled steps hold goes in circles: a loop of such runs would hold gigabytes."""
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def train(
@@ -748,35 +746,3 @@ class Run:
         if saved is None:
             raise PinnError(f"{self.path}: has no checkpoint yet")
         return saved
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a wish to stop; a second one acts as usual.
-
-    What is ignored stays so: `nohup` has SIGHUP ignored.
-    """
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped.is_set
-        return
-    before = {
-        number: handler
-        for number in (getattr(signal, name, None) for name in STOPPING)
-        if number is not None and (handler := signal.getsignal(number)) != signal.SIG_IGN
-    }
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopped.is_set
-    finally:
-        restore()

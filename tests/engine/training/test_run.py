@@ -19,7 +19,7 @@ from pinn.core import PinnError, TrainingError
 from pinn.engine import Config, Run, load_config, open_run, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.run import stop_signals
+from pinn.engine.training.signals import stop_signals
 
 MakeConfig = Callable[..., Config]
 
