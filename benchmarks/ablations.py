@@ -148,7 +148,7 @@ def main() -> None:
             for label in VARIANTS[set_up]:
                 found = run(set_up, label, seed, asked.runs)
                 kept["errors"].setdefault(set_up, {}).setdefault(label, {})[str(seed)] = found
-                kept["machine"] = describe()
+                kept.setdefault("machines", {})[set_up] = describe()
                 RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
                 print(f"{set_up}: {label}, seed {seed}: {found['error']:.2e}", flush=True)
         print(f"\n{set_up}\n\n{table(kept['errors'][set_up])}\n")
