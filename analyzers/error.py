@@ -15,7 +15,7 @@ from pinn.core import Analyzer, Conclusion, Curves
 if TYPE_CHECKING:
     from pinn.core import Plot, Records, View
 
-WRONG = 0.5
+WRONG, DIVERGED = 0.5, 1e3
 """Relative error from which a solution is another one."""
 FALLEN = 100.0
 """By what the loss of a run has fallen that seems to succeed."""
@@ -104,8 +104,14 @@ class Error(Analyzer):
             )
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:
-        """A loss that is small beside an error that is not: another solution was found."""
+        """A loss that is small beside an error that is not: another solution was found, or none."""
         error, (_, losses) = records.last("rel_l2"), records.series("loss.unweighted")
+        if error is not None and error > DIVERGED:
+            yield Conclusion(
+                f"The error is {error:.2g} times the solution: the training has diverged.",
+                "a smaller learning rate (lr in [[optimizers]]), or less of it at first (warmup)",
+            )
+            return
         if error is None or len(losses) < 2 or not losses[-1] > 0:
             return
         fallen = float(losses[0] / losses[-1])

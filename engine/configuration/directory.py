@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pinn.core.errors import ConfigError, PinnError
+from pinn.core.errors import ConfigError, PinnError, one_of
 from pinn.core.files import (
     cannot_write,
     free_name,
@@ -30,6 +30,8 @@ from pinn.engine.configuration.unbuilt import Described, unbuilt
 from pinn.engine.configuration.watched import Watched, parse_watched
 
 MAY_GROW = "steps"
+FIRST = "step-000000000.pt"
+"""The checkpoint of a run that has not made a step."""
 A_LOOK = 0.5
 """Seconds to wait for the lock: somebody may only look whether it is held, which takes far less."""
 
@@ -146,7 +148,8 @@ class RunDirectory:
     def check_same(self, config: Config) -> None:
         """See that the configuration that is there, if any, is this one.
 
-        A longer last stage is not a difference: it continues the run.
+        A longer last stage is not a difference: it continues the run. Nor does a run count of which no
+        step was saved: it would begin anew, too.
 
         Raises:
             PinnError: the directory belongs to another configuration; names the keys that differ.
@@ -159,13 +162,31 @@ class RunDirectory:
                 f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
                 "directory with --set run.directory=…, or delete this one"
             )
-        if not _only_longer(there, config):
+        if not _only_longer(there, config) and self._begun:
             differing = differences(_comparable(there), _comparable(config.table()))
             lines = "\n".join(f"  {difference}" for difference in differing)
             raise PinnError(
                 f"{self.path}: holds a run with another configuration:\n{lines}\n"
                 "set another directory with --set run.directory=…, or delete this one"
             )
+
+    def make_way(self, config: Config) -> None:
+        """Delete what is there of another run, which has saved no step.
+
+        Raises:
+            PinnError: as of `check_same`.
+        """
+        self.check_same(config)
+        there = self._table()
+        if there is not None and not _only_longer(there, config):
+            for path in (self.metrics, *self.checkpoints.glob("*.pt")):
+                path.unlink(missing_ok=True)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether a step was saved, or might have been."""
+        saved = [path.name for path in self.checkpoints.glob("*")]
+        return saved != [FIRST]
 
     def describe(self, config: Config | Watched, made_with: Mapping[str, Any]) -> None:
         """Write `pinn.toml` and `environment.json`."""
@@ -186,7 +207,9 @@ class RunDirectory:
         self.check_links()
         there = self._table()
         if there is None:
-            raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml")
+            inner = sorted(path.parent.name for path in self.path.glob("*/pinn.toml"))
+            hint = f"; it holds the runs {one_of(inner)}" if inner else ""
+            raise PinnError(f"{self.path}: is not a run directory: it has no pinn.toml{hint}")
         return there
 
     def read_config(self) -> Config | Watched:

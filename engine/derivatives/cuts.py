@@ -14,11 +14,9 @@ SCANNED, HALVINGS = 4097, 50
 """Places of a line that are looked at for where it is cut, and halvings of what holds a cut."""
 
 
-def kept_intervals(
-    belongs: Callable[[Places], Mask], scanned: int = SCANNED
-) -> list[tuple[float, float]]:
+def kept_intervals(belongs: Callable[[Places], Mask]) -> list[tuple[float, float]]:
     """The intervals of [0, 1] whose places belong."""
-    edges = np.linspace(0, 1, scanned)
+    edges = np.linspace(0, 1, SCANNED)
     middles = (edges[1:] + edges[:-1]) / 2  # corners, where two sides are one, are no middles
     kept = belongs(middles)
     changes = np.flatnonzero(kept[1:] != kept[:-1])

@@ -89,14 +89,19 @@ def _records(state: State) -> Records:
 def _against(
     key: str, keys: Sequence[str], groups: Sequence[Group], folder: FigureFolder
 ) -> Iterator[DrawnFigure]:
-    """What runs came to over a key's values, a mark a run; a line of another key's, through medians."""
+    """What runs came to over a key's values, a mark a run; a line of another key's, through medians,
+    unless they differ in a third one, too."""
     if _distinct(key, groups) < 2:
         return
     other = next((o for o in keys if o != key and 1 < _distinct(o, groups) <= SHOWN), None)
-    about = "A mark a run, lines through the medians"
-    about += f" of each {other}" if other else ""
+    vary = [each for each in keys if each not in (key, other) and _distinct(each, groups) > 1]
+    about = "A mark a run"
+    if vary:
+        about += f", which differ in {', '.join(vary)}, too"
+    else:
+        about += ", lines through the medians" + (f" of each {other}" if other else "")
     title = f"{groups[0].quantity} against {key}"
-    draw = partial(_draw_against, key=key, other=other, groups=groups)
+    draw = partial(_draw_against, key=key, other=other, groups=groups, joined=not vary)
     yield folder.add(f"against-{key}", title, f"{about}.", HEIGHT, draw)
 
 
@@ -104,7 +109,9 @@ def _distinct(key: str, groups: Sequence[Group]) -> int:
     return len({str(group.values.get(key, "")) for group in groups})
 
 
-def _draw_against(figure: Figure, key: str, other: str | None, groups: Sequence[Group]) -> None:
+def _draw_against(
+    figure: Figure, key: str, other: str | None, groups: Sequence[Group], joined: bool
+) -> None:
     axes = figure.subplots()
     places = _places(axes, key, groups)
     lines: dict[str, dict[float, list[float]]] = {}
@@ -115,7 +122,9 @@ def _draw_against(figure: Figure, key: str, other: str | None, groups: Sequence[
     handles = []
     for label, found in sorted(lines.items()):
         at = sorted(found)
-        (line,) = axes.plot(at, [np.median(found[x]) for x in at], label=label, alpha=0.8)
+        style = "-" if joined else ""
+        middles = [np.median(found[x]) for x in at]
+        (line,) = axes.plot(at, middles, style, marker="." * (not joined), label=label, alpha=0.8)
         for x in at:
             axes.plot([x] * len(found[x]), found[x], ".", color=line.get_color(), ms=4)
         handles.append(line)

@@ -157,10 +157,16 @@ def labelled(key: str, value: Any) -> str:
 
 @frozen
 class Group:
-    """Runs that differ in their seeds alone: median and range of what they are compared by."""
+    """Runs that differ in their seeds alone: median and range of what they are compared by.
+
+    Attributes:
+        states: those that are done.
+        planned: how many there are, done or not.
+    """
 
     values: Mapping[str, Any]
     states: tuple[State, ...]
+    planned: int
     quantity: str
     middle: float
     low: float
@@ -171,6 +177,12 @@ class Group:
         return len(self.states)
 
     @property
+    def counted(self) -> str:
+        """ "3", or "2 of 3" where one is not done."""
+        whole = self.count == self.planned
+        return f"{self.count:,}" if whole else f"{self.count:,} of {self.planned:,}"
+
+    @property
     def label(self) -> str:
         """Such as "lr = 0.01, weighting = rba"."""
         named = (labelled(key, value) for key, value in self.values.items())
@@ -178,20 +190,19 @@ class Group:
 
 
 def sweep_groups(found: Iterable[State]) -> list[Group]:
-    """The best first; of runs that are done."""
+    """The best first, behind all of them those of which a run is not done; none without a run done."""
     members: dict[str, list[State]] = {}
     for state in found:
-        if state.what == DONE and state.headline:
-            values = {key: v for key, v in state.run.values.items() if key != SEED}
-            members.setdefault(json.dumps(values, default=str), []).append(state)
+        values = {key: v for key, v in state.run.values.items() if key != SEED}
+        members.setdefault(json.dumps(values, default=str), []).append(state)
     made = []
     for states_of in members.values():
-        quantity, _ = states_of[0].headline or ("", 0.0)
-        measured = [s.headline[1] for s in states_of if s.headline]
-        values = {key: v for key, v in states_of[0].run.values.items() if key != SEED}
-        made.append(
-            Group(
-                values, tuple(states_of), quantity, median(measured), min(measured), max(measured)
-            )
-        )
-    return sorted(made, key=lambda group: group.middle)
+        done = [state for state in states_of if state.what == DONE and state.headline]
+        if not done:
+            continue
+        quantity, _ = done[0].headline or ("", 0.0)
+        measured = [s.headline[1] for s in done if s.headline]
+        values = {key: v for key, v in done[0].run.values.items() if key != SEED}
+        range_of = median(measured), min(measured), max(measured)
+        made.append(Group(values, tuple(done), len(states_of), quantity, *range_of))
+    return sorted(made, key=lambda group: (group.count < group.planned, group.middle))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 
 from attrs import asdict, evolve
+from filelock import FileLock, Timeout
 
 from pinn.core.errors import ConfigError, PinnError
 from pinn.engine.configuration.config import Config
-from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.configuration.directory import A_LOOK, RunDirectory
+from pinn.engine.configuration.reader import SWEEP
 from pinn.engine.sweeping.clusters import cluster_of
 from pinn.engine.sweeping.halving import read_rungs
 from pinn.engine.sweeping.jobs import Job, checked, trained
@@ -20,6 +23,7 @@ from pinn.engine.sweeping.search import Proposal, read_proposals, write_proposal
 from pinn.engine.sweeping.status import (
     DONE,
     ENDED,
+    FAILED,
     State,
     read_failures,
     state_of,
@@ -91,10 +95,12 @@ def _with_proposals(path: Path, planned: Sweep) -> Sweep:
 
 
 def _came_to(proposal: Proposal, states: list[State]) -> float | None:
-    """The median of its runs; None where none is done."""
-    own = [s for s in states if proposal.items() <= s.run.values.items() and s.what == DONE]
-    values = [state.headline[1] for state in own if state.headline]
-    return median(values) if values else None
+    """The median of its runs, one that failed above all others; None: there is none to count."""
+    own = [s for s in states if proposal.items() <= s.run.values.items()]
+    values = [s.headline[1] for s in own if s.what == DONE and s.headline]
+    values += [math.inf for s in own if s.what == FAILED]
+    found = median(values) if values else math.inf
+    return found if math.isfinite(found) else None
 
 
 def _train_all(
@@ -120,7 +126,7 @@ def _check_what_is_there(planned: Sweep) -> None:
         try:
             RunDirectory(run.config.directory).check_same(run.config)
         except PinnError as error:
-            faults.append(str(error))
+            faults.append(str(error).replace("--set run.directory=…", f"directory in [{SWEEP}]"))
     if faults:
         raise ConfigError(str(planned.directory), faults)
 
@@ -175,7 +181,34 @@ def _train(
     place: Place,
     stop: Callable[[], bool],
 ) -> None:
-    _make(planned.directory)
+    with _alone(planned.directory):
+        _train_alone(planned, todo, watching, place, stop)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold the directory for this sweep.
+
+    Raises:
+        PinnError: it cannot be made, or another one holds it.
+    """
+    _make(directory)
+    try:
+        with FileLock(directory / ".lock", timeout=A_LOOK):
+            yield
+    except Timeout:
+        raise PinnError(
+            f"{directory}: another sweep trains its runs here; wait for it, or stop it"
+        ) from None
+
+
+def _train_alone(
+    planned: Sweep,
+    todo: list[Planned],
+    watching: Watching,
+    place: Place,
+    stop: Callable[[], bool],
+) -> None:
     by_name = {run.name: run for run in todo}
     failures = {n: t for n, t in read_failures(planned.directory).items() if n not in by_name}
     write_failures(planned.directory, failures)

@@ -14,6 +14,8 @@ from attrs import define, field, frozen
 
 from pinn.engine.sweeping.jobs import Function, Job, Outcome, asked_to_stop, use_threads
 
+GUARD = '`if __name__ == "__main__":`, since each process imports it'
+
 
 @frozen(eq=False)
 class _Worker:
@@ -102,7 +104,7 @@ class _Task:
 def _why_gone(process: BaseProcess) -> str:
     code = process.exitcode or 0
     if code >= 0:
-        return f"exit status {code}"
+        return f"exit status {code}; a script that sweeps does so under {GUARD}"
     with suppress(ValueError):
         return f"{signal.Signals(-code).name}, which a system sends, too, that is out of memory"
     return f"signal {-code}"

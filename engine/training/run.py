@@ -415,7 +415,7 @@ def _trainer(
     compiles, how = wanted(config.run.compile, config.steps, device)
     if not compiled:
         compiles, how = False, "one of several seeds"
-    directory.check_same(config)
+    directory.make_way(config)
     saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
     records = directory.records()
     if saved is not None:

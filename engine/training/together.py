@@ -53,6 +53,8 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
         try:
             for rank in range(1, count):
                 others.append(_Other.begun(rank, count, store.port, work, told))
+            for other in others:
+                other.check_begun()
             with _joined(0, count, 0, store) as processes:
                 yield processes
         except Exception as error:
@@ -95,6 +97,21 @@ class _Other:
         says.close()
         return cls(rank, process, hears)
 
+    def check_begun(self) -> None:
+        """Wait until it is at work.
+
+        Raises:
+            PinnError: it ended before.
+        """
+        try:
+            self.said.recv()
+        except EOFError:
+            self.process.join()
+            raise PinnError(
+                f"[run] processes: process {self.rank} ended as it began. A script that trains on "
+                'several does so under `if __name__ == "__main__":`, since each of them imports it'
+            ) from None
+
     def failure(self) -> str | None:
         """Why it is gone, in a moment; None where it works."""
         try:
@@ -131,6 +148,7 @@ def _tell_failed(others: Sequence[_Other], error: Exception) -> None:
 def _begin(rank: int, count: int, port: int, says: Connection, work: Work, told: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it for all
     Thread(target=_end_with_parent, daemon=True).start()
+    says.send(None)
     try:
         store = TCPStore(HOST, port, count, is_master=False)
         with _joined(rank, count, rank, store) as processes:

@@ -67,7 +67,11 @@ def _report(summary: dict[str, Any], events: list[str]) -> str:
     errors = {
         n: v for n, v in summary["final"].items() if n.startswith("rel_l2.") and v is not None
     }
-    lines = [f"{summary['steps']:,} steps, loss {summary['final'].get('loss') or 0:.2e}"]
+    final = summary["final"]
+    loss = final.get("loss") or 0.0
+    plain = final.get("loss.unweighted") or loss
+    weighted = f" ({loss:.2e} with its weights)" if f"{loss:.2e}" != f"{plain:.2e}" else ""
+    lines = [f"{summary['steps']:,} steps, loss {plain:.2e}{weighted}"]
     lines += [
         f"relative L2 error of {n.removeprefix('rel_l2.')}: {v:.2e}" for n, v in errors.items()
     ]

@@ -82,7 +82,8 @@ def _show_groups(states: Iterable[Any]) -> None:
     for group in found[:SHOWN]:
         own = ", ".join(f"{key} = {value}" for key, value in group.values.items()) or "all"
         spread = f" ({group.low:.2e} to {group.high:.2e})" if group.count > 1 else ""
-        click.echo(f"  {group.middle:.2e}{spread}  {own}")
+        lacking = f" of {group.counted} runs" if group.count < group.planned else ""
+        click.echo(f"  {group.middle:.2e}{spread}{lacking}  {own}")
     if len(found) > SHOWN:
         click.echo(f"  and {len(found) - SHOWN:,} more")
 

@@ -110,6 +110,8 @@ def test_a_small_loss_with_a_large_error_is_another_solution() -> None:
     assert wrong.advice
     (right,) = concluded(Error(), recorded(rel_l2=0.01, **fallen))
     assert (right.finding, right.advice) == ("The relative L2 error is 0.01.", "")
+    (beyond,) = concluded(Error(), recorded(rel_l2=1e9, **fallen))
+    assert "diverged" in beyond.finding
     assert concluded(Error(), recorded(rel_l2=0.99, loss__unweighted=1.0)) == []
 
 

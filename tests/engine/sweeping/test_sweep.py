@@ -189,6 +189,9 @@ def test_how_far_runs_are_and_what_they_came_to(read: Callable[..., Sweep]) -> N
     (group,) = sweep_groups(states)
     assert (group.values, group.count) == ({"problem.viscosity": 0.1}, 3)
     assert (group.quantity, group.middle, group.low, group.high) == ("rel_l2", 2.0, 1.0, 3.0)
+    record(found.runs[5], final={"rel_l2": 0.1, "loss": 1.0, "phase": "diffusion"})
+    best, lacking = sweep_groups(sweep_states(found))
+    assert (best.counted, lacking.counted, lacking.middle) == ("3", "1 of 3", 0.1)
     rows = write_table(found, states).read_text(encoding="utf-8").splitlines()
     assert rows[0] == "run,problem.viscosity,run.seed,state,step,seconds,rel_l2,loss"
     assert rows[1] == '"viscosity=0.1,seed=0",0.1,0,done,4,2.0,3.0,1.0'

@@ -133,6 +133,19 @@ def test_the_processes_of_run_are_begun_here(
     assert not list(room.glob("pinn-*"))
 
 
+def test_a_script_without_a_main_guard_is_told(tmp_path: Path) -> None:
+    """Its processes import it, and would train themselves."""
+    script = tmp_path / "script.py"
+    lines = "import json, sys", "from pinn.engine import parse_config, train"
+    script.write_text("\n".join((*lines, "train(parse_config(json.loads(sys.argv[1])))")))
+    given = json.dumps(table(tmp_path / "run", run={"processes": 2}))
+    done = subprocess.run(
+        [sys.executable, str(script), given], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr
+
+
 def test_what_a_stage_waits_for_is_checked_by_one_process(tmp_path: Path) -> None:
     stage = {"name": "adam", "steps": 4, "until": "speed < 1"}
     waiting = table(tmp_path, optimizers=[stage], run={"processes": 2})

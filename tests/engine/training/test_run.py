@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pinn.core import PinnError, TrainingError
-from pinn.engine import Config, Run, load_config, open_run, train
+from pinn.engine import Config, Run, check, load_config, open_run, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.signals import stop_signals
@@ -327,6 +327,16 @@ def test_another_configuration_in_the_same_directory(
     assert "run.directory" in str(caught.value)
     for path, content in before.items():
         assert path.read_bytes() == content, path
+
+
+def test_a_run_that_saved_no_step_makes_way_for_another(make_config: MakeConfig) -> None:
+    """Such as one whose first steps end in a loss that is not finite: the advice can be followed."""
+    adam = {"name": "adam", "steps": 5}
+    config = make_config(SOLVED, optimizers=[{**adam, "lr": 1e300}])
+    with pytest.raises(TrainingError, match="A smaller learning rate"):
+        train(config)
+    check(make_config(SOLVED, optimizers=[adam]))
+    assert train(make_config(SOLVED, optimizers=[adam])).complete
 
 
 def test_how_often_to_save_may_change(make_config: MakeConfig) -> None:
