@@ -112,7 +112,8 @@ def _train_all(
     todo = [s.run for s in states if s.what not in ENDED or (s.what == DONE and _longer(s))]
     _check(planned, todo, watching, here, stop)
     if not stop():
-        _train(planned, todo, watching, there, stop)
+        with _alone(planned.directory):
+            _train(planned, todo, watching, there, stop)
 
 
 def _check_what_is_there(planned: Sweep) -> None:
@@ -174,17 +175,6 @@ def _make(directory: Path) -> None:
         raise PinnError(f"{directory}: cannot be made: {error.strerror}") from None
 
 
-def _train(
-    planned: Sweep,
-    todo: list[Planned],
-    watching: Watching,
-    place: Place,
-    stop: Callable[[], bool],
-) -> None:
-    with _alone(planned.directory):
-        _train_alone(planned, todo, watching, place, stop)
-
-
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """Hold the directory for this sweep.
@@ -202,7 +192,7 @@ def _alone(directory: Path) -> Iterator[None]:
         ) from None
 
 
-def _train_alone(
+def _train(
     planned: Sweep,
     todo: list[Planned],
     watching: Watching,
