@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.machine import describe
 from benchmarks.step import PROBLEMS
@@ -32,6 +35,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun, too
+    torch.set_num_threads(1)
     results: list[dict[str, Any]] = []
     for problem in asked.problems:
         for points in asked.points:
@@ -44,13 +49,14 @@ def main() -> None:
                     "problem": problem,
                     "points": points,
                     "processes": asked.processes,
+                    "rounds": asked.rounds,
                     "ms_of_one": statistics.median(one for one, _ in rounds),
                     "ms_of_all": statistics.median(several for _, several in rounds),
                     "ratio": statistics.median(one / several for one, several in rounds),
                 }
             )
             print(results[-1], flush=True)
-            found = {"machine": describe(), "rounds": asked.rounds, "results": results}
+            found = {"machine": describe(), "results": results}
             asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
