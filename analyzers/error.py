@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pinn.core import Plot, Records, View
 
 WRONG, DIVERGED = 0.5, 1e3
-"""Relative error from which a solution is another one."""
+"""Relative errors from which a solution is another one, and from which it is none."""
 FALLEN = 100.0
 """By what the loss of a run has fallen that seems to succeed."""
 

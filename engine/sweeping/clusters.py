@@ -44,10 +44,17 @@ class SlurmOptions:
     more: dict[str, Any] = option({}, "further parameters of submitit, such as slurm_account")
 
 
-class RayCluster:
-    """Tasks of Ray, one a run."""
+class _Cluster:
+    """It has a queue of its own, and is given all jobs at once."""
 
     at_once = math.inf
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class RayCluster(_Cluster):
+    """Tasks of Ray, one a run."""
 
     def __init__(self, options: RayOptions, threads: int) -> None:
         try:
@@ -80,9 +87,6 @@ class RayCluster:
         remote = self.ray.remote(num_cpus=self.threads, num_gpus=self.options.gpus, max_retries=0)
         return _RayTask(self.ray, remote(on_threads).remote(self.threads, function, job))
 
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
-
 
 def _try_to_reach(address: str | None) -> None:
     """Ray itself would try for minutes.
@@ -111,10 +115,8 @@ class _RayTask:
         self.ray.cancel(self.reference)
 
 
-class SlurmCluster:
+class SlurmCluster(_Cluster):
     """Jobs of Slurm, through submitit; what they print is kept in `directory`."""
-
-    at_once = math.inf
 
     def __init__(self, options: SlurmOptions, threads: int, directory: Path) -> None:
         self.threads = threads
@@ -148,9 +150,6 @@ class SlurmCluster:
 
     def submit(self, function: Function, job: Job) -> Submitted:
         return self.executor.submit(on_threads, self.threads, function, job)
-
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 def cluster_of(

@@ -122,9 +122,9 @@ def _draw_against(
     handles = []
     for label, found in sorted(lines.items()):
         at = sorted(found)
-        style = "-" if joined else ""
         middles = [np.median(found[x]) for x in at]
-        (line,) = axes.plot(at, middles, style, marker="." * (not joined), label=label, alpha=0.8)
+        joint, style = ((at, middles), "-") if joined else (([], []), ".")
+        (line,) = axes.plot(*joint, style, label=label, alpha=0.8)
         for x in at:
             axes.plot([x] * len(found[x]), found[x], ".", color=line.get_color(), ms=4)
         handles.append(line)

@@ -54,7 +54,7 @@ class Place(Protocol):
 
 def each(
     place: Place, function: Function, jobs: list[Job], stop: Callable[[], bool]
-) -> Generator[Outcome | None]:
+) -> Generator[Outcome | None, None, None]:
     """The outcome of every job, as they come; None at every look at the clock between.
 
     A job whose process or machine dies, or that cannot be submitted, is tried once more, and goes on at

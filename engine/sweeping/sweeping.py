@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -17,8 +18,8 @@ from pinn.engine.configuration.directory import A_LOOK, RunDirectory
 from pinn.engine.configuration.reader import SWEEP
 from pinn.engine.sweeping.clusters import cluster_of
 from pinn.engine.sweeping.halving import read_rungs
-from pinn.engine.sweeping.jobs import Job, checked, trained
-from pinn.engine.sweeping.places import Place, each
+from pinn.engine.sweeping.jobs import Function, Job, Outcome, checked, trained
+from pinn.engine.sweeping.places import each
 from pinn.engine.sweeping.search import Proposal, read_proposals, write_proposals
 from pinn.engine.sweeping.status import (
     DONE,
@@ -35,6 +36,9 @@ from pinn.engine.sweeping.sweep import Planned, Sweep, read_sweep
 from pinn.engine.sweeping.watching import Watching
 from pinn.engine.sweeping.workers import Workers
 from pinn.engine.training.signals import stop_signals
+
+Each = Callable[[Function, list[Job]], Generator[Outcome | None, None, None]]
+"""`places.each` at a place, which knows when to stop."""
 
 
 def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
@@ -58,11 +62,12 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
         stop_signals() as stop,
         Workers(planned.processes, planned.threads) as pool,
     ):
-        there = cluster or pool
-        _train_all(planned, watching, pool, there, stop)
+        here: Each = partial(each, pool, stop=stop)
+        there: Each = partial(each, cluster or pool, stop=stop)
+        _train_all(planned, watching, here, there, stop)
         while not stop() and (more := _with_proposals(path, planned)) is not planned:
             planned = more
-            _train_all(planned, watching, pool, there, stop)
+            _train_all(planned, watching, here, there, stop)
     found = sweep_states(planned)
     write_table(planned, found)
     if any(state.what == DONE for state in found):
@@ -104,16 +109,16 @@ def _came_to(proposal: Proposal, states: list[State]) -> float | None:
 
 
 def _train_all(
-    planned: Sweep, watching: Watching, here: Place, there: Place, stop: Callable[[], bool]
+    planned: Sweep, watching: Watching, here: Each, there: Each, stop: Callable[[], bool]
 ) -> None:
     """Those that are not done: all checked first, here, then trained there."""
     _check_what_is_there(planned)
     states = sweep_states(planned)
     todo = [s.run for s in states if s.what not in ENDED or (s.what == DONE and _longer(s))]
-    _check(planned, todo, watching, here, stop)
+    _check(planned, todo, watching, here)
     if not stop():
         with _alone(planned.directory):
-            _train(planned, todo, watching, there, stop)
+            _train(planned, todo, watching, there)
 
 
 def _check_what_is_there(planned: Sweep) -> None:
@@ -143,18 +148,12 @@ def _job(planned: Sweep, run: Planned) -> Job:
     return Job(run.name, run.table, str(run.folder), planned.reports, halving)
 
 
-def _check(
-    planned: Sweep,
-    todo: list[Planned],
-    watching: Watching,
-    place: Place,
-    stop: Callable[[], bool],
-) -> None:
+def _check(planned: Sweep, todo: list[Planned], watching: Watching, outcomes_of: Each) -> None:
     """Try one of the runs that differ in their seed alone: the others are no different."""
     unlike = {str(_without_seed(run.config)): run for run in todo}
     jobs = [_job(planned, run) for run in unlike.values()]
     faults, count = [], 0
-    with closing(each(place, checked, jobs, stop)) as outcomes:
+    with closing(outcomes_of(checked, jobs)) as outcomes:
         for outcome in (outcome for outcome in outcomes if outcome is not None):
             count += 1
             watching.checked(count, len(jobs))
@@ -192,19 +191,13 @@ def _alone(directory: Path) -> Iterator[None]:
         ) from None
 
 
-def _train(
-    planned: Sweep,
-    todo: list[Planned],
-    watching: Watching,
-    place: Place,
-    stop: Callable[[], bool],
-) -> None:
+def _train(planned: Sweep, todo: list[Planned], watching: Watching, outcomes_of: Each) -> None:
     by_name = {run.name: run for run in todo}
     failures = {n: t for n, t in read_failures(planned.directory).items() if n not in by_name}
     write_failures(planned.directory, failures)
     jobs = [_job(planned, run) for run in todo]
     count = len(planned.runs) - len(todo)
-    with closing(each(place, trained, jobs, stop)) as outcomes:
+    with closing(outcomes_of(trained, jobs)) as outcomes:
         for outcome in outcomes:
             if outcome is None:
                 watching.look(planned)

@@ -57,8 +57,8 @@ class Workers:
 
     def submit(self, function: Function, job: Job) -> _Task:
         worker = self._idle.pop() if self._idle else _Worker.begun(self.threads)
-        self._at_work.append(worker)
         worker.connection.send((function, job))
+        self._at_work.append(worker)
         return _Task(self, worker)
 
     def wait(self, seconds: float) -> None:

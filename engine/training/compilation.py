@@ -100,9 +100,8 @@ def compile_lazily(
 
 def _compiled_anew() -> int:
     """Graphs so far in this process that the compiler's cache on disk did not have."""
-    from torch._dynamo.utils import (
-        counters,
-    )  # a second to import, which eager runs need not wait for
+    # A second to import, which eager runs need not wait for.
+    from torch._dynamo.utils import counters
 
     return counters["inductor"]["fxgraph_cache_miss"]
 
