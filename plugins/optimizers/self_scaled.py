@@ -37,7 +37,8 @@ class SelfScaledBFGS(Optimizer):
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         from pinn.plugins.optimizers.dense import check_precision, check_square
-        from pinn.plugins.optimizers.self_scaled_steps import HELD, SelfScaledSteps
+        from pinn.plugins.optimizers.inverse_hessian import HELD
+        from pinn.plugins.optimizers.self_scaled_steps import SelfScaledSteps
 
         given = list(parameters)
         check_square(self.name, sum(p.numel() for p in given), HELD, given[0].device)

@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from pinn.plugins.optimizers.gauss_newton import GaussNewton
+from pinn.plugins.optimizers.inverse_hessian import TOGETHER, InverseHessian, scalings
 from pinn.plugins.optimizers.self_scaled import SelfScaledBFGS, SelfScaledBroyden
-from pinn.plugins.optimizers.self_scaled_steps import scalings, update
 
 SELF_SCALED = [SelfScaledBFGS, SelfScaledBroyden]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -158,11 +158,13 @@ def positive_definite(seed: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
 def test_the_update_keeps_the_secant_equation_and_stays_positive_definite(
     seed: int, size: int, length: float, broyden: bool
 ) -> None:
-    inverse, before, other = positive_definite(seed, size)
-    moved = -length * (inverse @ before)
+    matrix, before, other = positive_definite(seed, size)
+    kept = InverseHessian(matrix)
+    moved = -length * (kept @ before)
     after = before + other * torch.sign(other @ moved)  # yᵀs > 0, as a Wolfe step has it
-    images = inverse @ before, inverse @ after
-    image = update(inverse, moved, (before, after), images, length, broyden)
+    images = kept @ before, kept @ after
+    image = kept.update(moved, (before, after), images, length, broyden)
+    inverse = kept.whole()
     torch.testing.assert_close(
         image, inverse @ after, rtol=1e-6, atol=1e-8 * (1 + float(inverse.abs().max()))
     )
@@ -183,12 +185,33 @@ def test_scalings_are_those_of_the_formulas(h: float, b: float) -> None:
 
 
 def test_curvature_that_is_not_positive_leaves_the_matrix() -> None:
-    inverse, before, _ = positive_definite(0, 5)
-    kept = inverse.clone()
+    matrix, before, _ = positive_definite(0, 5)
+    inverse = InverseHessian(matrix.clone())
     moved = -(inverse @ before)
     after = before - moved
-    update(inverse, moved, (before, after), (inverse @ before, inverse @ after), 1.0, True)
-    assert torch.equal(inverse, kept)
+    inverse.update(moved, (before, after), (inverse @ before, inverse @ after), 1.0, True)
+    assert torch.equal(inverse.whole(), matrix)
+
+
+@given(SEEDS, st.integers(2, 10), st.integers(1, 2 * TOGETHER + 1), st.booleans())
+@settings(deadline=None)
+def test_updates_that_wait_act_as_those_that_were_added(
+    seed: int, size: int, updates: int, broyden: bool
+) -> None:
+    matrix, *_ = positive_definite(seed, size)
+    waiting, added = InverseHessian(matrix.clone()), InverseHessian(matrix.clone())
+    hessian, *_ = positive_definite(seed + 1, size)
+    gradients = torch.randn(updates, size, generator=torch.Generator().manual_seed(seed)).double()
+    for gradient in gradients:
+        moved = -0.1 * (waiting @ gradient)
+        after = gradient + hessian @ moved
+        for inverse in (waiting, added):
+            images = inverse @ gradient, inverse @ after
+            inverse.update(moved, (gradient, after), images, 0.1, broyden)
+        size_of_image = float((added.whole() @ after).abs().max())
+        torch.testing.assert_close(
+            waiting @ after, added @ after, rtol=1e-6, atol=1e-8 * size_of_image
+        )
 
 
 @pytest.mark.parametrize("cls", SELF_SCALED)
@@ -197,7 +220,7 @@ def test_a_matrix_that_is_no_longer_positive_definite_begins_anew(cls: type[Any]
     part = cls(check=1)
     optimizer = problem.minimised(part, 3)
     (group,) = optimizer.param_groups
-    optimizer.state[problem.x]["inverse"].copy_(torch.diag(START))
+    optimizer.state[problem.x]["inverse"]["matrix"].copy_(torch.diag(START))
     before = float(problem())
     for _ in range(40):
         optimizer.step(problem)  # type: ignore[arg-type]
