@@ -26,7 +26,7 @@ from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import initial_state
 from pinn.engine.training.trainer import Trainer
 

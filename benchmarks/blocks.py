@@ -21,7 +21,7 @@ from benchmarks.peers import matmuls
 from benchmarks.peers.setting import DEPTH, WIDTH
 from pinn.engine import parse_config
 from pinn.engine.training.compilation import compile_lazily
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import initial_state
 
 PROBLEM = "allen-cahn"

@@ -34,7 +34,7 @@ from pinn.core.errors import out_of_memory
 from pinn.engine import Run, parse_config, train, train_seeds
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.launch import Launch
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import initial_state
 
 ROOT = Path(__file__).parents[1]

@@ -11,13 +11,13 @@ from .sweeping.page import SweepPage as SweepPage, draw_sweep as draw_sweep
 from .sweeping.status import sweep_groups as sweep_groups, sweep_states as sweep_states
 from .sweeping.sweeping import sweep as sweep
 from .sweeping.watching import Watching as Watching
+from .training.checking import check as check
 from .training.evaluation import reference_solution as reference_solution
 from .training.progress import Reporter as Reporter, for_terminal as for_terminal
+from .training.ready import prepare as prepare
 from .training.run import (
     Run as Run,
-    check as check,
     open_run as open_run,
-    prepare as prepare,
     train as train,
     train_seeds as train_seeds,
 )

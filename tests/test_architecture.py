@@ -101,7 +101,9 @@ def test_whose_fault_an_error_is_is_asked_at_the_doors_alone() -> None:
     doors = {name for name, others in GRAPH.items() if "pinn.core.blame" in others}
     assert not any(name.startswith("pinn.engine.derivatives") for name in doors)
     assert {n for n in doors if n.startswith("pinn.engine.training")} == {
-        "pinn.engine.training.run"
+        "pinn.engine.training.checking",
+        "pinn.engine.training.ready",
+        "pinn.engine.training.run",
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from pinn.core.domain import PointSet
 from pinn.engine.configuration.reader import parse_config
 from pinn.engine.training.compilation import compile_lazily
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import build_optimizer, initial_weights
 
 from .setting import DEPTH, LEARNING_RATE, WIDTH, Step, draw_parameters, draw_points

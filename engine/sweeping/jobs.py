@@ -94,7 +94,7 @@ def _train(config: Config, job: Job) -> bool:
 
 
 def _check(config: Config) -> bool:
-    from pinn.engine.training.run import check
+    from pinn.engine.training.checking import check
 
     check(config)
     return True

@@ -4,65 +4,49 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli
 import torch
-from attrs import evolve, frozen
+from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
-from pinn.core.blame import blaming, explained_closely
-from pinn.core.discovery import registry
-from pinn.core.domain import PointSet, Shape
-from pinn.core.errors import PinnError, TrainingError, nearest, one_of
-from pinn.core.parts import Optimizer
+from pinn.core.blame import blaming
+from pinn.core.domain import Shape
+from pinn.core.errors import PinnError, TrainingError
 from pinn.core.records import Records
 from pinn.core.reference import Reference
-from pinn.engine.configuration.config import Config, Stage
+from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.directory import RunDirectory, of_run
 from pinn.engine.configuration.reader import parse_config
 from pinn.engine.configuration.watched import Watched
-from pinn.engine.training.alike import check_alike, check_devices, check_shares, held
-from pinn.engine.training.build import build, device_name, number_format
+from pinn.engine.training.alike import check_shares
+from pinn.engine.training.build import number_format
 from pinn.engine.training.checkpoint import (
     best_of,
     check_belongs,
-    newest_first,
     newest_whole,
     read_best,
-    set_aside,
 )
-from pinn.engine.training.compilation import STEPS_THAT_PAY_FOR_BATCHES, compile_lazily, wanted
-from pinn.engine.training.environment import edited, environment, first_sources
+from pinn.engine.training.compilation import wanted
 from pinn.engine.training.evaluation import Evaluator
 from pinn.engine.training.exported import EXPORTED, export_function
 from pinn.engine.training.mesh import write_mesh
-from pinn.engine.training.objective import Objective
-from pinn.engine.training.observing import Observing
 from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.progress import Reporter
+from pinn.engine.training.ready import apart_for, built, ready, unfitting
 from pinn.engine.training.replicas import Replicas
 from pinn.engine.training.results import write_results
-from pinn.engine.training.sampling import draw_points
 from pinn.engine.training.signals import stop_signals
-from pinn.engine.training.start import start_from
-from pinn.engine.training.state import State, build_optimizer, initial_state, initial_weights
-from pinn.engine.training.threads import no_more_than_cores
 from pinn.engine.training.together import together
 from pinn.engine.training.trainer import Trainer
-from pinn.engine.training.undefined import is_finite, undefined
-from pinn.engine.training.undisturbed import apart
 
 if TYPE_CHECKING:
     import pandas
-
-    from pinn.engine.training.tensorboard import TensorBoard
 
 
 LARGE = 10**7
@@ -120,6 +104,60 @@ def _collect(size: int) -> None:
         gc.collect()
 
 
+@contextmanager
+def trained(
+    config: Config, reporter: Reporter, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Trainer]:
+    """Train as `train` does, but write no results; the directory is held until the block ends."""
+    count = config.run.processes
+    check_shares(count, config)
+    with (
+        together(count, _help, config.toml()) as processes,
+        _trained_by(processes, config, reporter, stop) as trainer,
+    ):
+        yield trainer
+
+
+def _help(processes: Processes, toml: str) -> None:
+    """Compute a share of what another process trains."""
+    config = parse_config(tomli.loads(toml))
+    with _trained_by(processes, config, Reporter(), lambda: False):
+        pass
+
+
+@contextmanager
+def _trained_by(
+    processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
+) -> Iterator[Trainer]:
+    with _notes_for_warnings(reporter), ready(processes, config, reporter) as trainer:
+        with stop_signals() as signalled:
+            reporter.begin(trainer.state.step, config.steps)
+            try:
+                trainer.run(
+                    lambda: signalled() or stop(), lambda: blaming(lambda: trainer.state.step)
+                )
+            finally:
+                reporter.end()
+        yield trainer
+
+
+@contextmanager
+def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
+    """Show a warning once, as a note."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            reporter.note(f"note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        # Fewer digits are nobody's wish here.
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+        yield
+
+
 def train_seeds(
     config: Config,
     reporter: Reporter | None = None,
@@ -163,7 +201,7 @@ def _train_together(
 
     with _notes_for_warnings(reporter), ExitStack() as stack, stop_signals() as signalled:
         trainers = [
-            stack.enter_context(_ready(ALONE, each, Reporter() if k else reporter, compiled=False))
+            stack.enter_context(ready(ALONE, each, Reporter() if k else reporter, compiled=False))
             for k, each in enumerate(configs)
         ]
         first = trainers[0]
@@ -186,362 +224,6 @@ def _train_together(
 def _of_seed(config: Config, seed: int) -> Config:
     alone = evolve(config, run=evolve(config.run, seed=seed, seeds=1))
     return alone.in_directory(config.directory / f"seed={seed}")
-
-
-def prepare(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    """Build what the configuration describes, without points or training.
-
-    Raises:
-        PinnError: something in it does not work.
-    """
-    with _apart(config):
-        module, objective, evaluator = _built(config)
-        if config.start is not None:
-            start_from(module, config.problem, config.start)
-    return module, objective, evaluator
-
-
-@contextmanager
-def _apart(config: Config, processes: int = 1) -> Iterator[None]:
-    with no_more_than_cores(processes), apart(number_format(config.run.precision)):
-        yield
-
-
-@blaming()
-def _built(
-    config: Config, processes: Processes = ALONE
-) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    return build(config, processes)
-
-
-def check(config: Config) -> tuple[torch.nn.Module, Objective, Evaluator]:
-    """Build what the configuration describes and draw its points, without training.
-
-    No optimizer is built: the part `torch` imports the class that a file names, which is to happen where
-    it trains alone.
-
-    Raises:
-        PinnError: something in it does not work, its directory cannot be used or holds another run, or
-            a stage waits for what nothing records.
-    """
-    check_shares(config.run.processes, config)
-    with _apart(config):
-        module, objective, evaluator = _built(config)
-        directory = RunDirectory(config.directory)
-        _start(module, config, directory)
-        with blaming():
-            _check_reference(config, evaluator)
-            for points in _drawn(config, config.stages, next(module.parameters())):
-                _check_defined(config, objective, points)
-        directory.check_usable()
-        directory.check_same(config)
-        _check_until(config)
-    return module, objective, evaluator
-
-
-def _check_defined(config: Config, objective: Objective, points: PointSet) -> None:
-    """Loss and gradient have a value at these points before the first step."""
-    weights = initial_weights(config.weighting, len(objective.equations.names), points.interior)
-    first = objective.evaluate(objective.parameters, points, weights, update=False)
-    if not is_finite(first):
-        cause, where = undefined(objective, first, points)
-        raise PinnError(f"{config.problem.name}: {cause} for the untrained network. {where}")
-
-
-def _start(module: torch.nn.Module, config: Config, directory: RunDirectory) -> int | None:
-    """Start from another run's network, if that is wanted and this run has not begun yet.
-
-    Returns:
-        The step at which that network was saved; None where nothing was done.
-    """
-    if config.start is None or newest_first(directory.checkpoints):
-        return None
-    return start_from(module, config.problem, config.start)
-
-
-def _check_reference(config: Config, evaluator: Evaluator) -> None:
-    origin = registry().origin_of(config.problem)
-    if origin is None or not origin.built_in:  # those take seconds, and have their own tests
-        evaluator.check_reference()
-
-
-def _drawn(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
-    """The points of these stages, once for each number of them and part of the domain."""
-    for stage in {(stage.points.interior, str(stage.within)): stage for stage in stages}.values():
-        of_stage = evolve(config.points, options=stage.points)
-        yield draw_points(config.problem, of_stage, config.run.seed, like, stage.within)
-
-
-@frozen
-class _Still(Optimizer):
-    """Moves nothing."""
-
-    name = "still"
-
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=0.0)
-
-
-def _check_until(config: Config) -> None:
-    """See that what stages wait for is recorded, by a step of a run that is thrown away.
-
-    What has the first word of something that is recorded may come later, and so may what an analyzer
-    records that has nothing to say at the first step.
-    """
-    waited = {place: s.until.quantity for place, s in enumerate(config.stages, 1) if s.until}
-    wanted = {place: name for place, name in waited.items() if name and "loss" not in name}
-    if not wanted:
-        return
-    first = config.stages[0]
-    once = evolve(
-        first, optimizer=_Still(), options=evolve(first.options, steps=1, until=None), until=None
-    )
-    with TemporaryDirectory() as folder:
-        options = evolve(
-            config.run, directory=folder, compile="never", tensorboard=False, processes=1
-        )
-        anew = evolve(config, run=options, stages=(once,), start=None)
-        with trained(anew, Reporter()) as trainer:
-            records = trainer.records
-    if {observer.analyzer.name for observer in config.observers} - {*records.sources.values()}:
-        return
-    names = ["step", *records.names]
-    words = {name.split(".")[0] for name in names}
-    for place, name in wanted.items():
-        if name.split(".")[0] not in words:
-            raise PinnError(
-                f"[[optimizers]] {place} until: nothing records {name!r}{nearest(name, names)}; "
-                f"recorded are {one_of(names)}"
-            )
-
-
-@contextmanager
-def trained(
-    config: Config, reporter: Reporter, stop: Callable[[], bool] = lambda: False
-) -> Iterator[Trainer]:
-    """Train as `train` does, but write no results; the directory is held until the block ends."""
-    count = config.run.processes
-    check_shares(count, config)
-    with (
-        together(count, _help, config.toml()) as processes,
-        _trained_by(processes, config, reporter, stop) as trainer,
-    ):
-        yield trainer
-
-
-def _help(processes: Processes, toml: str) -> None:
-    """Compute a share of what another process trains."""
-    config = parse_config(tomli.loads(toml))
-    with _trained_by(processes, config, Reporter(), lambda: False):
-        pass
-
-
-@contextmanager
-def _trained_by(
-    processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
-) -> Iterator[Trainer]:
-    with _notes_for_warnings(reporter), _ready(processes, config, reporter) as trainer:
-        with stop_signals() as signalled:
-            reporter.begin(trainer.state.step, config.steps)
-            try:
-                trainer.run(
-                    lambda: signalled() or stop(), lambda: blaming(lambda: trainer.state.step)
-                )
-            finally:
-                reporter.end()
-        yield trainer
-
-
-@contextmanager
-def _ready(
-    processes: Processes, config: Config, reporter: Reporter, compiled: bool = True
-) -> Iterator[Trainer]:
-    """What is to be trained, its directory held.
-
-    Args:
-        compiled: whether its own steps may be compiled.
-    """
-    check_alike(processes, config)
-    check_shares(processes.count, config)
-    new_board = _tensorboard() if config.run.tensorboard and processes.first else None
-    with held(processes, config) as directory, _apart(config, processes.count):
-        trainer = _trainer(config, directory, reporter, processes, compiled)
-        board = new_board(trainer) if new_board else None
-        yield trainer
-        if board is not None:
-            board.end()
-        processes.told(None)  # all that the first one writes is there
-
-
-def _tensorboard() -> type[TensorBoard]:
-    """What writes for TensorBoard.
-
-    Raises:
-        PinnError: the package `tensorboard` is missing.
-    """
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise PinnError(
-            "[run] tensorboard = true needs the package tensorboard: "
-            "pip install 'pinn-dynamics[tensorboard]'"
-        ) from error
-    from pinn.engine.training.tensorboard import TensorBoard
-
-    return TensorBoard
-
-
-def _trainer(
-    config: Config,
-    directory: RunDirectory,
-    reporter: Reporter,
-    processes: Processes = ALONE,
-    compiled: bool = True,
-) -> Trainer:
-    """Ready for the next step, be it the first or one that an earlier call left off at."""
-    module, objective, evaluator = _built(config, processes)
-    check_devices(processes, next(module.parameters()).device)
-    started = _start(module, config, directory)
-    with blaming():
-        _check_reference(config, evaluator)
-        state = initial_state(config, module, len(objective.equations.names))
-        for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
-            build_optimizer(stage.optimizer, module)
-        first, *later = config.stages
-        seen = first.points.interior, first.within
-        others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
-        list(_drawn(config, others, state.points.interior))
-    device = next(module.parameters()).device
-    compiles, how = wanted(config.run.compile, config.steps, device)
-    if not compiled:
-        compiles, how = False, "one of several seeds"
-    directory.make_way(config)
-    saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
-    records = directory.records()
-    if saved is not None:
-        with blaming():
-            _restore(state, saved, config, directory)
-    elif records.rows:
-        raise PinnError(
-            f"{directory.checkpoints}: has no checkpoint, although {directory.metrics.name} goes to "
-            f"step {records.rows[-1]['step']:,}: put back what was there, or delete {directory.path} to "
-            "start again"
-        )
-    for path in corrupt:
-        reporter.note(f"{path.name} is corrupt: continuing at step {state.step:,}")
-    set_aside(corrupt)
-    for missing in _check_records(records, state, config):
-        reporter.note(missing)
-    if records.damage:
-        reporter.note(directory.set_damage_aside(records))
-    where = device_name(device) + (f", {processes.count} processes" if processes.count > 1 else "")
-    sources = _describe(config, directory, where)
-    records.keep_until(state.step)
-    observing = Observing(
-        config.observers, records, reporter, explained_closely, state.memories, state.seconds
-    )
-    if compiles:
-        compiler = partial(compile_lazily, took=observing.compiled)
-        objective.compiled(compiler, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
-    trainer = Trainer(config, state, objective, evaluator, directory, observing)
-    begun = f"continuing at step {state.step:,}" if state.step else "starting"
-    if started is not None:
-        begun = f"starting from the network of {config.start}, as it was at step {started:,}"
-    if trainer.done:
-        begun = f"all {state.step:,} steps are done already: nothing to train"
-    changed = edited(sources, config.parts)
-    if changed and state.step:
-        _tell_edited(one_of(changed), directory, trainer.done, reporter)
-    count = sum(p.numel() for p in module.parameters())
-    reporter.note(
-        f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
-        f"{where}, {config.run.precision}, {how}; {begun}"
-    )
-    for note in evaluator.notes:
-        reporter.note(f"note: {note}")
-    if compiles and not trainer.done:
-        reporter.note(
-            "the first step compiles: up to a minute, seconds where an earlier run has done it"
-        )
-    return trainer
-
-
-def _check_records(records: Records, state: State, config: Config) -> list[str]:
-    """What of the records is missing.
-
-    Raises:
-        PinnError: something is, or is damaged, and a stage that is not over ends by what was recorded.
-    """
-    last = int(records.rows.steps[-1]) if records.rows else 0
-    missing = []
-    if last < state.step // config.run.record * config.run.record:
-        missing = [f"it ends at step {last:,}, and training goes on at step {state.step:,}"]
-    faults = [*records.damage[:1], *missing]
-    if faults and any(stage.until for stage in config.stages[state.stage :]):
-        raise PinnError(
-            f"{records.path}: {'; '.join(faults)}. A stage ends by what was recorded (until), so that "
-            "training would not end where it should: put the whole file back, or delete "
-            f"{records.path.parent} to start again"
-        )
-    return [f"{records.path.name}: {text}" for text in missing]
-
-
-def _describe(config: Config, directory: RunDirectory, device: str) -> dict[str, str]:
-    """Write what the run is and is made with; returns the checksums of plugins when it began."""
-    directory.checkpoints.mkdir(exist_ok=True)
-    sources = first_sources(directory, config.parts)
-    directory.describe(config, environment(device, config.parts) | {"sources": sources})
-    return sources
-
-
-def _tell_edited(edited: str, directory: RunDirectory, done: bool, reporter: Reporter) -> None:
-    """Say that code of plugins has changed since the run began.
-
-    Raises:
-        PinnError: all steps were made with the old code, so that nothing of the new would be trained.
-    """
-    mend = f"set another directory with --set run.directory=…, or delete {directory.path}"
-    if done:
-        raise PinnError(
-            f"{directory.path}: holds the finished run of another version of {edited}, which was "
-            f"changed since; to train the new one, {mend}"
-        )
-    reporter.note(
-        f"note: {edited} was changed since this run began, and its first steps are of the old "
-        f"version; to begin anew, {mend}"
-    )
-
-
-def _restore(state: State, saved: dict[str, Any], config: Config, directory: RunDirectory) -> None:
-    try:
-        state.restore(saved, config.stages[saved["stage"]])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise _unfitting(directory, error) from error
-
-
-def _unfitting(directory: RunDirectory, error: Exception) -> PinnError:
-    first, *_ = str(error).splitlines() or [type(error).__name__]
-    return PinnError(
-        f"{directory.checkpoints}: the checkpoint does not fit the configuration: {first}; a plugin "
-        f"or this program has changed since. Set another directory, or delete {directory.path}"
-    )
-
-
-@contextmanager
-def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
-    """Show a warning once, as a note."""
-    shown: set[str] = set()
-
-    def show(message: Warning | str, *_: Any) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            reporter.note(f"note: {message}")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment]
-        # Fewer digits are nobody's wish here.
-        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
-        yield
 
 
 def open_run(directory: str | Path, best: bool = False) -> Run:
@@ -660,14 +342,14 @@ class Run:
                 )
             arrays = list(table.T)
         module, evaluator = self._evaluated()
-        with _apart(self._trained_here):
+        with apart_for(self._trained_here):
             found = evaluator.at(module, np.stack([a.ravel() for a in arrays], axis=1))
         return {name: value.reshape(arrays[0].shape) for name, value in found.items()}
 
     def on_grid(self) -> Reference:
         """The observables on the evaluation grid, which is that of the reference, if there is one."""
         module, evaluator = self._evaluated()
-        with _apart(self._trained_here):
+        with apart_for(self._trained_here):
             return Reference(evaluator.grid.coordinates, evaluator.on_grid(module))
 
     def export(self, path: str | Path, mesh: str | Path | None = None) -> None:
@@ -692,7 +374,7 @@ class Run:
                 raise PinnError(f"{path}: holds a function; a mesh belongs to .vtu and its like")
             module, _ = self._evaluated()
             config = self._trained_here
-            with _apart(config):
+            with apart_for(config):
                 export_function(path, config.problem, module, number_format(config.run.precision))
         else:
             write_mesh(path, self, None if mesh is None else Path(mesh))
@@ -728,12 +410,12 @@ class Run:
         config = self._trained_here
         saved = self._saved(config)
         config = evolve(config, run=evolve(config.run, device="cpu"))
-        with _apart(config):
-            module, _, evaluator = _built(config)
+        with apart_for(config):
+            module, _, evaluator = built(config)
         try:
             module.load_state_dict(saved["module"])
         except (KeyError, RuntimeError) as error:
-            raise _unfitting(self._directory, error) from error
+            raise unfitting(self._directory, error) from error
         return module, evaluator
 
     def _saved(self, config: Config) -> dict[str, Any]:

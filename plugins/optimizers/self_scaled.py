@@ -15,7 +15,8 @@ class SelfScaledBFGS(Optimizer):
     """BFGS whose inverse Hessian is divided by τ = min(1, yᵀs / sᵀBs) before every update.
 
     Al-Baali 1998; for PINNs Urbán, Stefanou & Pons 2025, J. Comput. Phys. 523, arXiv 2405.04230. The
-    matrix has as many numbers as the square of the parameters.
+    matrix has as many numbers as the square of the parameters. A line search first tries the length at
+    which the line before was lowest, not 1: τ below 1 makes steps too long.
     """
 
     name = "ss-bfgs"
@@ -23,7 +24,7 @@ class SelfScaledBFGS(Optimizer):
 
     evaluations: int = option(25, "of the loss in one line search, at most", at_least(2))
     check: int = option(
-        100,
+        500,
         "steps after which the matrix is made symmetric, and begun anew if indefinite",
         at_least(1),
     )

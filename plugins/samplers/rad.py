@@ -16,7 +16,8 @@ from pinn.plugins.samplers.uniform import Uniform
 class ResidualAdaptiveDistribution(Uniform):
     """New points drawn of many candidates with probability ∝ |r|ᵏ / mean |r|ᵏ + c.
 
-    The first points are uniform. Wu, Zhu, Tan, Kartha & Lu 2023, CMAME 403, arXiv 2207.10289 (RAD).
+    Drawn systematically, so that every region gets its share (Madow 1949); the first points are uniform.
+    Wu, Zhu, Tan, Kartha & Lu 2023, CMAME 403, arXiv 2207.10289 (RAD).
     """
 
     name = "rad"

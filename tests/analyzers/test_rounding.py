@@ -25,7 +25,7 @@ from pinn.analyzers.rounding import (
 from pinn.core import PinnError
 from pinn.core.records import Records
 from pinn.engine import Config, watch
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.plugins.weightings.vanilla import Vanilla
 
 MakeCase = Callable[..., Any]

@@ -18,7 +18,7 @@ from pinn.analyzers.sensitivity import Sensitivity, sensitivity
 from pinn.core.records import Records
 from pinn.engine import Config, train, watch
 from pinn.engine.training.checkpoint import newest_first, read
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.plugins.weightings.vanilla import Vanilla
 
 MakeCase = Callable[..., Any]

@@ -29,7 +29,7 @@ from pinn.analyzers.spectrum_lanczos import estimate, lanczos
 from pinn.core.plots import Curves, Drawing
 from pinn.core.records import Records
 from pinn.engine import Config
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.plugins.weightings.vanilla import Vanilla
 
 Array = NDArray[np.float64]

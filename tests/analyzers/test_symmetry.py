@@ -17,7 +17,7 @@ from pinn.analyzers.symmetry import Symmetry, mirrored, odd_share
 from pinn.core import Box, Reference, Unavailable
 from pinn.core.records import Records
 from pinn.engine import Config
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 
 MakeConfig = Callable[..., Config]
 

@@ -110,7 +110,7 @@ def test_multipliers() -> None:
 
 def test_the_traces_are_those_of_the_jacobian(make_config: MakeConfig) -> None:
     """Of the jacobian written out point by point."""
-    from pinn.engine.training.run import prepare
+    from pinn.engine.training.ready import prepare
     from pinn.engine.training.state import initial_state
 
     config = make_config({"name": "burgers"}, run={"precision": "float64"})

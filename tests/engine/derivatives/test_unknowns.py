@@ -32,7 +32,7 @@ from pinn.engine.derivatives.residuals import exact_residuals, residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 from pinn.engine.reporting.figures import unknown_curves
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.sampling import draw_points
 from pinn.testing.probes.tracing import traced
 

@@ -16,7 +16,7 @@ from pinn.core import Box, Condition, PinnError, Problem, Unknown, offered
 from pinn.engine import Config, check, train
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.objective import Objective
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import initial_state
 from pinn.plugins.weightings.vanilla import Vanilla
 from pinn.testing.small_runs import Killed, Killing

@@ -13,7 +13,7 @@ import torch
 from pinn.core.errors import PinnError
 from pinn.engine import Run, load_config, open_run, train
 from pinn.engine.configuration.config import Config
-from pinn.engine.training import run as engine_run
+from pinn.engine.training import ready
 from pinn.engine.training.checkpoint import newest_first, read
 from tests.conftest import MakeConfig
 
@@ -114,7 +114,7 @@ def test_the_loss_of_every_stage_is_compiled(
 
         return compiled
 
-    monkeypatch.setattr(engine_run, "compile_lazily", compiler)
+    monkeypatch.setattr(ready, "compile_lazily", compiler)
     run = {"checkpoint": 1, "compile": "always"}
     train_with_crashes(made("run", run=run), 3)
     first = called.count("_loss")

@@ -14,7 +14,7 @@ from attrs import frozen
 from pinn.core import Ball, Box, Condition, PinnError, Problem, offered
 from pinn.engine import Config, check, train
 from pinn.engine.training.checkpoint import newest_first, read
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.sampling import draw_points
 from pinn.plugins.networks.mlp import MLP
 from pinn.testing import check_network

@@ -20,7 +20,7 @@ from pinn.core import Analyzer, Box, Condition, ConfigError, PinnError, Problem,
 from pinn.engine import Watcher, open_run, parse_config, train, watch, write_report
 from pinn.engine.cli import commands
 from pinn.engine.reporting.comparison import compare
-from pinn.engine.training.run import prepare
+from pinn.engine.training.ready import prepare
 from pinn.engine.training.state import initial_state
 from pinn.engine.training.undisturbed import global_state
 from pinn.engine.watching.losses import by_equation
