@@ -1,61 +1,24 @@
-"""The loss of a network, its gradient, and the weights that it is taken with."""
+"""The loss of a network at the points of a run: whole or in chunks, of one process or of several."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import torch
 from attrs import frozen
 from torch import Tensor
-from torch.func import functional_call, grad, vjp, vmap
 from torch.utils.checkpoint import checkpoint
 
 from pinn.core.domain import PointSet
 from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
-from pinn.core.problem import Problem, conditions_of
-from pinn.engine.derivatives.pseudo_time import Advancing, advancing
-from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
+from pinn.core.problem import Problem
 from pinn.engine.derivatives.typical_sizes import size_together, typical_sizes
-from pinn.engine.derivatives.unknowns import unknown_values
+from pinn.engine.training.loss import Compile, Fixed, Leaves, Loss, Parameters
 from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.trainable import trainable
-
-Parameters = Sequence[Tensor]
-Compile = Callable[..., Callable[..., Any]]
-Leaves = tuple[Tensor, ...]
-Located = tuple[Tensor, Leaves]
-"""Interior points, and those of each condition."""
-Computed = tuple[Tensor, Leaves, Tensor, Tensor]
-"""Terms, gradient, weights and residuals, as `Evaluation` holds them."""
-
-Rows = tuple[Tensor, Tensor]
-"""Residuals (n, k) at n points, and their derivatives (n, k, parameters)."""
-
-COMPILED = (
-    "_loss_after_update", "_loss", "_loss_of_piece", "_residuals_alone", "_weighted_alone",
-    "_rows_of_equations", "_gradients_of_equations",
-)  # fmt: skip
-"""Methods of tensors alone, which `Objective.compiled` has compiled."""
-AT_OTHER_POINTS = {"_residuals_alone", "_batch_gradients"}
-"""Those that see other points at every call."""
-
-
-class Fixed(NamedTuple):
-    """What stays as it is while a step is made.
-
-    Attributes:
-        factors: f of each term of the loss.
-        earlier: the parameters that `q.earlier` sees; empty where nothing asks for it.
-        rates: 1/τ of the equations that advance something in pseudo-time.
-    """
-
-    factors: Tensor
-    earlier: Leaves
-    rates: Tensor
 
 
 @frozen
@@ -85,7 +48,11 @@ class Objective:
     Every method is a function of the parameters, which are passed in the module's order.
 
     Attributes:
+        loss: the same at any points, as functions of tensors alone.
+        names: of its terms, those of the equations first.
         fixed: what stays as it is in a step; what is compiled takes it as an argument.
+        advances: what each equation advances in pseudo-time, by name.
+        remembers: whether a residual asks for fields as they were, `q.earlier`.
     """
 
     def __init__(
@@ -99,44 +66,23 @@ class Objective:
         by_size: bool = False,
         processes: Processes = ALONE,
     ) -> None:
+        self.loss = Loss(problem, module, weighting, dict(advances or {}), processes)
+        self.parameter_names, self.names = self.loss.parameter_names, self.loss.names
+        self.equations, self.conditions = self.loss.equations, self.loss.conditions
+        self.advances, self.remembers = self.loss.advances, self.loss.remembers
         self.problem = problem
         self.processes = processes
         self.module = module
         self.weighting = weighting
         self.chunk = chunk
-        self.parameter_names = [*trainable(module)]
-        what = f"the equations of {problem.name}"
-        self.equations = residuals(problem, problem.equations, what, of_fields=True, may_lack=True)
-        self.advances = dict(advances or {})
-        self.advancing = advancing(self.equations, self.advances) if self.advances else None
-        self.conditions = {c.name: condition_law(problem, c) for c in conditions_of(problem)}
-        names = [*self.equations.names, *self.conditions]
-        if not names:
-            raise PartError(
-                problem.name,
-                Whence(problem),
-                ": has neither equations nor conditions, so that there is nothing to learn",
-            )
-        if len(set(names)) < len(names):
-            raise PartError(
-                problem.name,
-                Whence(problem),
-                f": equations and conditions share a name: {one_of(names)}",
-            )
-        self.names = tuple(names)
         self.by_size = by_size
         self._sizes = self._sizes_of_terms() if by_size else {}
         like = self.parameters[0].detach()
         rates = like.new_zeros(len(self.advances))
-        self.fixed = Fixed(like.new_ones(len(names)), self._now() if self.remembers else (), rates)
+        earlier = self._now() if self.remembers else ()
+        self.fixed = Fixed(like.new_ones(len(self.names)), earlier, rates)
         self.use_factors(factors)
         self._compiled_by: tuple[Compile, bool] | None = None
-        self._losses_of_conditions: dict[str, Callable[..., tuple[Tensor, Leaves]]] = {
-            name: partial(self._loss_of_condition, name) for name in self.conditions
-        }
-        self._rows_of_conditions: dict[str, Callable[..., Rows]] = {
-            name: partial(self._rows_of_condition, name) for name in self.conditions
-        }
 
     @property
     def parameters(self) -> tuple[torch.nn.Parameter, ...]:
@@ -149,29 +95,12 @@ class Objective:
         In chunks nothing is kept from one call to the next: there is memory for one chunk alone.
         """
         self._compiled_by = compiler, batches
-        keeps = not self.chunk
-        for name in (*COMPILED, *(["_batch_gradients"] if batches else [])):
-            same = keeps and name not in AT_OTHER_POINTS
-            setattr(self, name, compiler(getattr(self, name), same_points=same))
-        self._losses_of_conditions = {
-            name: compiler(loss, same_points=keeps)
-            for name, loss in self._losses_of_conditions.items()
-        }
-        self._rows_of_conditions = {
-            name: compiler(rows, same_points=keeps)
-            for name, rows in self._rows_of_conditions.items()
-        }
+        self.loss.compiled(compiler, not self.chunk, batches)
 
     @property
     def factors(self) -> Tensor:
         """f of each of `names`."""
         return self.fixed.factors
-
-    @property
-    def remembers(self) -> bool:
-        """Whether a residual asks for fields as they were, `q.earlier`."""
-        laws = [self.equations, *self.conditions.values()]
-        return self.advancing is not None or any(law.remembers for law in laws)
 
     def _sizes_of_terms(self) -> dict[str, float]:
         """Of those whose size is known."""
@@ -190,21 +119,21 @@ class Objective:
     def rates_of_change(self, points: Tensor) -> Tensor:
         """‖Δr‖ / ‖Δw‖ of the equations that advance something, since what `q.earlier` sees; 0 where
         nothing changed."""
-        if self.advancing is None:
+        if self.loss.advancing is None:
             return self.fixed.rates
         sums = points.new_zeros(2, len(self.advances))
         for piece in self._pieces(points):
             with torch.no_grad():
                 now, changes = self._split(self.parameters, piece)
                 then, _ = self._split(self.fixed.earlier, piece)
-            turned = (now - then)[self.advancing.index(piece)]
+            turned = (now - then)[self.loss.advancing.index(piece)]
             sums += torch.stack([turned.square().sum(1), changes.square().sum(1)])
         return torch.where(sums[1] > 0, (sums[0] / sums[1]).sqrt(), 0.0)
 
     def _split(self, parameters: Parameters, points: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.advancing is not None
-        return self.advancing.split(
-            self._found(self.advancing.both, parameters, points, self.fixed)
+        assert self.loss.advancing is not None
+        return self.loss.advancing.split(
+            self.loss.found(self.loss.advancing.both, parameters, points, self.fixed)
         )
 
     def use_factors(self, factors: Mapping[str, float]) -> None:
@@ -269,15 +198,15 @@ class Objective:
         located = points.interior, tuple(points.conditions.values())
         given = parameters, located, weights, self.fixed
         if made is not None:
-            return Evaluation(*self._loss_after_update(*given, made))
-        return Evaluation(*self._loss(*given))
+            return Evaluation(*self.loss.evaluate_after_update(*given, made))
+        return Evaluation(*self.loss.evaluate(*given))
 
     def gradients_of_terms(self, points: PointSet, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Of each of `names` the loss without its factor, (names,), and its gradient (names, P)."""
         parameters, one = tuple(self.parameters), self._without_factors()
         pieces = self._pieces(points.interior)
         parts = [
-            self._gradients_of_equations(parameters, piece, weight, self.fixed)
+            self.loss.gradients_of_equations(parameters, piece, weight, self.fixed)
             for piece, weight in zip(pieces, weights.split(len(pieces[0]), 1), strict=True)
         ]
         found = [_mean(parts, pieces)]
@@ -285,7 +214,7 @@ class Objective:
             pieces = self._pieces(located)
             parts = []
             for piece in pieces:
-                term, slopes = self._losses_of_conditions[name](parameters, piece, one)
+                term, slopes = self.loss.of_conditions[name](parameters, piece, one)
                 parts.append((term[None], torch.cat([each.flatten() for each in slopes])[None]))
             found.append(_mean(parts, pieces))
         losses, gradients = zip(*found, strict=True)
@@ -306,7 +235,7 @@ class Objective:
     def _residuals_of(self, parameters: Leaves, points: Tensor) -> Tensor:
         processes = self.processes if len(points) >= self.processes.count else ALONE
         pieces = self._pieces(processes.own(points))
-        own = [self._residuals_alone(parameters, piece, self.fixed) for piece in pieces]
+        own = [self.loss.residuals_alone(parameters, piece, self.fixed) for piece in pieces]
         return processes.whole(torch.cat(own, 1), len(points), 1)
 
     def weighted_residuals(
@@ -321,14 +250,14 @@ class Objective:
         pieces = self._pieces(self.processes.own(points.interior))
         own_weights = self.processes.own(weights, 1).split(len(pieces[0]), 1)
         of_equations = [
-            self._weighted_alone(tuple(parameters), piece, weight, self.fixed) / size**0.5
+            self.loss.weighted_alone(tuple(parameters), piece, weight, self.fixed) / size**0.5
             for piece, weight in zip(pieces, own_weights, strict=True)
         ]
         with torch.no_grad():
             of_conditions = [
                 torch.cat(
                     [
-                        self._weighted_condition(name, parameters, piece, self.fixed)
+                        self.loss.weighted_condition(name, parameters, piece, self.fixed)
                         for piece in self._pieces(located)
                     ],
                     1,
@@ -383,10 +312,9 @@ class Objective:
     ) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
         """Names of the terms, and of each block ρ (n, k) and its derivatives (n, k, parameters)."""
         parameters = tuple(parameter.detach() for parameter in parameters)
-        of_equations, of_conditions = self._rows_of_equations, self._rows_of_conditions
+        of_equations, of_conditions = self.loss.rows_of_equations, self.loss.rows_of_conditions
         if once:
-            of_equations = partial(Objective._rows_of_equations, self)
-            of_conditions = {name: partial(self._rows_of_condition, name) for name in of_conditions}
+            of_equations, of_conditions = self.loss.rows_once()
         names = self.equations.names
         inside = [(names, of_equations, points.interior, weights.T)] if names else []
         sets = inside + [
@@ -408,11 +336,11 @@ class Objective:
 
     def interior_residuals(self, parameters: Parameters, points: Tensor) -> Tensor:
         """The residuals of the equations, (equations, points)."""
-        return self._interior(parameters, points, self.fixed)
+        return self.loss.interior(parameters, points, self.fixed)
 
     def interior_loss(self, parameters: Parameters, points: Tensor, weights: Tensor) -> Tensor:
         """Σ_k f_k mean_i of the contributions of these points, a scalar."""
-        return self._interior_loss(parameters, points, weights, self.fixed)
+        return self.loss.interior_loss(parameters, points, weights, self.fixed)
 
     def batch_gradients(
         self, parameters: Parameters, points: Tensor, weights: Tensor
@@ -424,7 +352,7 @@ class Objective:
         batches = len(points)
         processes = self.processes if batches % self.processes.count == 0 else ALONE
         own = processes.own(points), processes.own(weights)
-        found = self._batch_gradients(tuple(parameters), *own, self.fixed)
+        found = self.loss.batch_gradients(tuple(parameters), *own, self.fixed)
         return tuple(processes.whole(each, batches) for each in found)
 
     def condition_loss(self, parameters: Parameters, conditions: dict[str, Tensor]) -> Tensor:
@@ -437,7 +365,7 @@ class Objective:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss of each equation and of each condition, scalars, by name."""
         found = self.interior_residuals(self.parameters, points)
-        of_equations = self._interior_terms(found, weights, self.fixed)
+        of_equations = self.loss.interior_terms(found, weights, self.fixed)
         of_conditions = self._condition_terms_again(self.parameters, conditions)
         return (
             dict(zip(self.equations.names, of_equations, strict=True)),
@@ -447,142 +375,15 @@ class Objective:
     def _without_factors(self) -> Fixed:
         return self.fixed._replace(factors=torch.ones_like(self.factors))
 
-    def _interior(self, parameters: Parameters, points: Tensor, fixed: Fixed) -> Tensor:
-        return self._found(self.advancing or self.equations, parameters, points, fixed)
-
-    def _found(
-        self, law: Residuals | Advancing, parameters: Parameters, points: Tensor, fixed: Fixed
-    ) -> Tensor:
-        """Residuals of a law, (names, points)."""
-        earlier = self._seen(fixed.earlier) if law.remembers else None
-        network, unknowns = self._seen(parameters)
-        if isinstance(law, Advancing):
-            return law(network, points, unknowns, earlier, fixed.rates)
-        return law(network, points, unknowns, earlier)
-
-    def _seen(self, parameters: Parameters) -> Earlier:
-        """The network of these parameters, and the unknowns among them."""
-        named = self._named(parameters)
-        return self._network(named), unknown_values(self.problem, named)
-
-    def _named(self, parameters: Parameters) -> dict[str, Tensor]:
-        return dict(zip(self.parameter_names, parameters, strict=True))
-
-    def _network(self, named: dict[str, Tensor]) -> Callable[[Any], Any]:
-        return lambda inputs: functional_call(self.module, named, (inputs,))
-
-    def _interior_loss(
-        self, parameters: Parameters, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Tensor:
-        found = self._interior(parameters, points, fixed)
-        return self._interior_terms(found, weights, fixed).sum()
-
-    def _batch_gradients(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Leaves:
-        gradient = grad(self._interior_loss)
-        return vmap(lambda p, w: gradient(parameters, p, w, fixed))(points, weights)
-
-    def _interior_terms(self, found: Tensor, weights: Tensor, fixed: Fixed) -> Tensor:
-        """(equations,)"""
-        if not self.equations.names:
-            return found.new_zeros(0)
-        means = self.weighting.contributions(weights, found).mean(1)
-        return fixed.factors[: len(means)] * means
-
-    def _gradients_of_equations(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> tuple[Tensor, Tensor]:
-        """Of each equation the loss without its factor, and its gradient, (equations, parameters)."""
-        if not self.equations.names:
-            return points.new_zeros(0), points.new_zeros(0, sum(p.numel() for p in parameters))
-        found = self._interior(parameters, points, fixed)
-        terms = self.weighting.contributions(weights, found).mean(1)
-        gradients = [
-            torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
-            for term in terms
-        ]
-        flat = [torch.cat([each.flatten() for each in gradient]) for gradient in gradients]
-        return terms.detach(), torch.stack(flat)
-
-    def _factor(self, name: str, fixed: Fixed) -> Tensor:
-        return fixed.factors[self.names.index(name)]
-
-    def _weighted(
-        self, parameters: Parameters, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Tensor:
-        """The residuals whose mean square is the loss, (equations, points)."""
-        found = self._interior(parameters, points, fixed)
-        if not self.equations.names:
-            return found
-        counted = self.weighting.contributions(weights, found)
-        root = torch.where(counted > 0, counted, 1.0).sqrt()  # a root has no slope at 0
-        signed = torch.where(counted > 0, found.sign() * root, 0.0)
-        return fixed.factors[: len(signed), None].sqrt() * signed
-
-    def _weighted_alone(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Tensor:
-        with torch.no_grad():
-            return self._weighted(parameters, points, weights, fixed)
-
-    def _weighted_condition(
-        self, name: str, parameters: Parameters, points: Tensor, fixed: Fixed
-    ) -> Tensor:
-        found = self._found(self.conditions[name], parameters, points, fixed)
-        return self._factor(name, fixed).sqrt() * found
-
-    def _rows_of_equations(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Rows:
-        return _rows(
-            lambda leaves, point, weight: self._weighted(
-                leaves, point[None], weight[:, None], fixed
-            )[:, 0],
-            parameters,
-            points,
-            weights,
-        )
-
-    def _rows_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> Rows:
-        return _rows(
-            lambda leaves, point, _: self._weighted_condition(name, leaves, point[None], fixed)[
-                :, 0
-            ],
-            parameters,
-            points,
-            weights,
-        )
-
-    def _condition_terms(
-        self, parameters: Parameters, conditions: tuple[Tensor, ...], fixed: Fixed
-    ) -> list[Tensor]:
-        if not conditions:
-            return []
-        return [
-            self._condition_term(name, parameters, points, fixed)
-            for name, points in zip(self.conditions, conditions, strict=True)
-        ]
-
-    def _condition_term(
-        self, name: str, parameters: Parameters, points: Tensor, fixed: Fixed
-    ) -> Tensor:
-        if not len(points):  # other processes have them
-            return 0.0 * parameters[0].sum()
-        found = self._found(self.conditions[name], parameters, points, fixed)
-        return self._factor(name, fixed) * (found**2).mean(1).sum()
-
     def _condition_terms_again(
         self, parameters: Parameters, conditions: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """The terms with a graph that holds one chunk: the others are computed again for gradients."""
         if not self._larger_than_chunk(*conditions.values()):
-            return self._condition_terms(parameters, tuple(conditions.values()), self.fixed)
+            return self.loss.condition_terms(parameters, tuple(conditions.values()), self.fixed)
         terms = []
         for name, located in conditions.items():
-            term = partial(self._condition_term, name, parameters)
+            term = partial(self.loss.condition_term, name, parameters)
             parts = [
                 len(piece)
                 / len(located)
@@ -598,101 +399,6 @@ class Objective:
     def _pieces(self, points: Tensor) -> Sequence[Tensor]:
         return points.split(self.chunk or max(len(points), 1))
 
-    def _updated(self, weights: Tensor, found: Tensor, points: Tensor, step: Tensor) -> Tensor:
-        if not self.equations.names:
-            return weights
-        places = dict(zip(self.problem.domain.names, points.T, strict=True))
-        with torch.no_grad():
-            updated = self.weighting.update_at(places, weights, found.detach(), step)
-            return updated.expand(found.shape).clone()
-
-    def _loss_after_update(
-        self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed, step: Tensor
-    ) -> Computed:
-        found, everywhere = self._own_residuals(parameters, points[0], fixed)
-        weights = self._updated(weights, everywhere, points[0], step)
-        return self._differentiated(parameters, points, weights, found, everywhere, fixed)
-
-    def _loss(self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed) -> Computed:
-        found, everywhere = self._own_residuals(parameters, points[0], fixed)
-        return self._differentiated(parameters, points, weights, found, everywhere, fixed)
-
-    def _own_residuals(
-        self, parameters: Leaves, points: Tensor, fixed: Fixed
-    ) -> tuple[Tensor, Tensor]:
-        """Those of the share of this process, and those of all, detached."""
-        found = self._interior(parameters, self.processes.own(points), fixed)
-        return found, self.processes.whole(found.detach(), len(points), 1)
-
-    def _differentiated(
-        self,
-        parameters: Leaves,
-        points: Located,
-        weights: Tensor,
-        found: Tensor,
-        everywhere: Tensor,
-        fixed: Fixed,
-    ) -> Computed:
-        own, size = self.processes.own, len(points[0])
-        of_equations = self._interior_terms(found, own(weights, 1), fixed)
-        located = tuple(map(own, points[1]))
-        of_conditions = self._condition_terms(parameters, located, fixed)
-        parts = [
-            _part(of_equations, found.shape[1], size),
-            *(
-                _part(term[None], len(here), len(there))
-                for term, here, there in zip(of_conditions, located, points[1], strict=True)
-            ),
-        ]
-        terms = torch.cat(parts)
-        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
-        summed, *slopes = self.processes.total([terms.detach(), *gradient], everywhere)
-        return summed, tuple(slopes), weights, everywhere
-
-    def of_replicas(
-        self, parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed, step: Tensor
-    ) -> Computed:
-        """What `evaluate` computes, of replicas that every argument but the last has along its first
-        dimension, and every result as well."""
-
-        def of_one(parameters: Leaves, points: Located, weights: Tensor, fixed: Fixed) -> Computed:
-            def loss(parameters: Leaves) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-                found = self._interior(parameters, points[0], fixed)
-                moved = weights
-                if not self.weighting.static:
-                    moved = self._updated(weights, found, points[0], step)
-                of_equations = self._interior_terms(found, moved, fixed)
-                of_conditions = self._condition_terms(parameters, points[1], fixed)
-                terms = torch.cat([of_equations, *(term[None] for term in of_conditions)])
-                return terms.sum(), (terms, moved, found)
-
-            gradient, (terms, moved, found) = grad(loss, has_aux=True)(parameters)
-            return terms.detach(), gradient, moved.detach(), found.detach()
-
-        return vmap(of_one)(parameters, points, weights, fixed)
-
-    def _loss_of_piece(
-        self, parameters: Leaves, points: Tensor, weights: Tensor, fixed: Fixed
-    ) -> tuple[Tensor, Leaves, Tensor]:
-        """Of the equations at some of this process's points the terms, their gradient, the residuals."""
-        found = self._interior(parameters, points, fixed)
-        terms = self._interior_terms(found, weights, fixed)
-        gradient = torch.autograd.grad(terms.sum(), parameters, materialize_grads=True)
-        return terms.detach(), gradient, found.detach()
-
-    def _loss_of_condition(
-        self, name: str, parameters: Leaves, points: Tensor, fixed: Fixed
-    ) -> tuple[Tensor, Leaves]:
-        """The term of one, and its gradient."""
-        term = self._condition_term(name, parameters, points, fixed)
-        gradient = torch.autograd.grad(term, parameters, materialize_grads=True)
-        return term.detach(), gradient
-
-    def _residuals_alone(self, parameters: Leaves, points: Tensor, fixed: Fixed) -> Tensor:
-        """The residuals, (equations, points), without what a gradient would need."""
-        with torch.no_grad():
-            return self._interior(parameters, points, fixed)
-
     def _in_chunks(
         self, parameters: Leaves, points: PointSet, weights: Tensor, step: Tensor | None
     ) -> Evaluation:
@@ -701,7 +407,7 @@ class Objective:
         interior = own(points.interior)
         if step is not None:
             found = self._residuals_of(parameters, points.interior)
-            weights = self._updated(weights, found, points.interior, step)
+            weights = self.loss.updated(weights, found, points.interior, step)
         terms: Tensor | float = interior.new_zeros(len(self.equations.names))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         seen = []
@@ -710,7 +416,7 @@ class Objective:
             if not self.equations.names:
                 seen.append(piece.new_zeros(0, len(piece)))
                 continue
-            losses, slopes_here, residuals = self._loss_of_piece(
+            losses, slopes_here, residuals = self.loss.of_piece(
                 parameters, piece, weight, self.fixed
             )
             share = len(piece) / len(points.interior)
@@ -732,16 +438,11 @@ class Objective:
         for piece in self._pieces(self.processes.own(located)):
             if not len(piece):  # other processes have them
                 continue
-            term, slopes = self._losses_of_conditions[name](parameters, piece, self.fixed)
+            term, slopes = self.loss.of_conditions[name](parameters, piece, self.fixed)
             share = len(piece) / len(located)
             total += share * term
             torch._foreach_add_(gradient, slopes, alpha=share)
         return total
-
-
-def _part(mean: Tensor, count: int, size: int) -> Tensor:
-    """What the mean over `count` of `size` points adds to that over all."""
-    return mean if count == size else mean * (count / size)
 
 
 def _mean(
@@ -755,25 +456,3 @@ def _mean(
         for some in zip(*parts, strict=True)
     )
     return losses, gradients
-
-
-def _rows(
-    at_a_point: Callable[[Leaves, Tensor, Tensor], Tensor],
-    parameters: Leaves,
-    points: Tensor,
-    weights: Tensor,
-) -> Rows:
-    """The residuals at each point, and the derivative of each by all parameters, flattened in order.
-
-    Reverse mode at a single point, mapped over the points: layers become matrix products over all.
-    """
-
-    def row(point: Tensor, weight: Tensor) -> Rows:
-        residuals, pullback, *_ = vjp(lambda leaves: at_a_point(leaves, point, weight), parameters)
-        directions = torch.eye(len(residuals), dtype=residuals.dtype, device=residuals.device)
-        gradients = [pullback(direction)[0] for direction in directions]
-        return residuals, torch.stack(
-            [torch.cat([g.flatten() for g in each]) for each in gradients]
-        )
-
-    return vmap(row)(points, weights)

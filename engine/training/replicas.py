@@ -20,7 +20,8 @@ from torch import Tensor
 from pinn.core.tracebacks import first_line
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.launch import Repeated
-from pinn.engine.training.objective import Evaluation, Fixed
+from pinn.engine.training.loss import Fixed
+from pinn.engine.training.objective import Evaluation
 from pinn.engine.training.observing import COMPILING
 from pinn.engine.training.trainer import Trainer
 
@@ -117,7 +118,7 @@ class Replicas:
     def _step(self, trainer: Trainer) -> Callable[..., Any]:
         stage = trainer.state.stage
         if stage not in self._steps:
-            step, took = trainer.objective.of_replicas, trainer.observing.compiled
+            step, took = trainer.objective.loss.of_replicas, trainer.observing.compiled
             self._steps[stage] = compile_lazily(step, True, took) if self.compiled else step
         return self._steps[stage]
 

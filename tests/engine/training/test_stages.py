@@ -117,13 +117,13 @@ def test_the_loss_of_every_stage_is_compiled(
     monkeypatch.setattr(ready, "compile_lazily", compiler)
     run = {"checkpoint": 1, "compile": "always"}
     train_with_crashes(made("run", run=run), 3)
-    first = called.count("_loss")
+    first = called.count("evaluate")
     assert first >= 3
-    assert called.count("_residuals_alone") > 0, "candidates of rad"
+    assert called.count("residuals_alone") > 0, "candidates of rad"
     called.clear()
     train(made("later", run=run))
-    assert called.count("_rows_of_equations") == 3, "one block a step of gauss-newton"
-    losses = [name for name in called if name in ("_loss", "_loss_of_piece")]
+    assert called.count("rows_of_equations") == 3, "one block a step of gauss-newton"
+    losses = [name for name in called if name in ("evaluate", "of_piece")]
     assert len(losses) > 3 + 3 + 3
 
 
