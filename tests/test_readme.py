@@ -16,7 +16,8 @@ from pinn.core.discovery import load_plugins, registry
 from pinn.core.registry import Origin
 from pinn.engine import Config, parse_config, train
 from pinn.engine.configuration import reader
-from pinn.engine.derivatives.residuals import exact_residuals, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import exact_residuals
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -10,16 +10,10 @@ from torch import Tensor
 
 from pinn.core.errors import PartError, Whence, one_of, out_of_memory
 from pinn.core.problem import Problem
+from pinn.engine.derivatives.ansatz import behind_ansatz, coordinate_series
 from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.quantities import Quantities
-from pinn.engine.derivatives.residuals import (
-    Residuals,
-    behind_ansatz,
-    coordinate_series,
-    law_quantities,
-    places_of,
-    read_series,
-)
+from pinn.engine.derivatives.residuals import Residuals, law_quantities, places_of, read_series
 from pinn.engine.derivatives.scales import scaled
 from pinn.engine.derivatives.unknowns import start_values
 

@@ -10,14 +10,10 @@ from torch import Tensor
 
 from pinn.core.errors import PinnError, nearest, one_of
 from pinn.core.problem import Problem
+from pinn.engine.derivatives.ansatz import NetworkCall, Unknowns
+from pinn.engine.derivatives.probing import residuals
 from pinn.engine.derivatives.quantities import Quantities
-from pinn.engine.derivatives.residuals import (
-    Earlier,
-    NetworkCall,
-    Residuals,
-    Unknowns,
-    residuals,
-)
+from pinn.engine.derivatives.residuals import Earlier, Residuals
 
 CHANGE = "change of "
 

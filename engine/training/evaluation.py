@@ -14,8 +14,8 @@ from pinn.core.errors import PartError, PinnError, Whence, one_of
 from pinn.core.problem import Problem
 from pinn.core.reference import CLOSE, Reference
 from pinn.engine.derivatives.known_values import values_of_conditions
+from pinn.engine.derivatives.probing import residuals
 from pinn.engine.derivatives.quantities import Quantities, named_tensors
-from pinn.engine.derivatives.residuals import residuals
 from pinn.engine.derivatives.unknowns import true_values, unknown_values
 
 GRID = {1: 1001, 2: 201, 3: 41, 4: 17}

@@ -19,8 +19,8 @@ from pinn.core.errors import PinnError
 from pinn.core.files import write_atomically
 from pinn.core.problem import Problem
 from pinn.core.tracebacks import first_line
+from pinn.engine.derivatives.ansatz import behind_ansatz
 from pinn.engine.derivatives.fields import components
-from pinn.engine.derivatives.residuals import behind_ansatz
 from pinn.engine.derivatives.scales import scaled
 from pinn.engine.derivatives.unknowns import unknown_values
 

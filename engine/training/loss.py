@@ -13,8 +13,9 @@ from torch.func import functional_call, grad, vjp, vmap
 from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Weighting
 from pinn.core.problem import Problem, conditions_of
+from pinn.engine.derivatives.probing import condition_law, residuals
 from pinn.engine.derivatives.pseudo_time import Advancing, advancing
-from pinn.engine.derivatives.residuals import Earlier, Residuals, condition_law, residuals
+from pinn.engine.derivatives.residuals import Earlier, Residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 from pinn.engine.training.processes import Processes
 from pinn.engine.training.trainable import trainable

@@ -16,7 +16,8 @@ from pinn.core.parts import Sampler
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.core.randomness import numpy_generator
 from pinn.engine.configuration.config import Collocation
-from pinn.engine.derivatives.residuals import Residuals, condition_law
+from pinn.engine.derivatives.probing import condition_law
+from pinn.engine.derivatives.residuals import Residuals
 
 
 def draw_points(

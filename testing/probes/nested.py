@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pinn.engine.derivatives.ansatz import behind_ansatz
 from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.jets import MultiIndex
 from pinn.engine.derivatives.quantities import Forms, Quantities
-from pinn.engine.derivatives.residuals import Residuals, behind_ansatz, places_of
+from pinn.engine.derivatives.residuals import Residuals, places_of
 from pinn.engine.derivatives.scales import scaled
 from pinn.engine.derivatives.unknowns import start_values
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.engine.derivatives.fields import build_network
-from pinn.engine.derivatives.residuals import Residuals, condition_law, residuals
+from pinn.engine.derivatives.probing import condition_law, residuals
+from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import attach_unknowns, start_values
 from pinn.engine.training.sampling import with_normals
 from pinn.testing.companions import SmallNetwork

@@ -11,15 +11,11 @@ from torch import Tensor
 
 from pinn.core.errors import PinnError, one_of
 from pinn.core.problem import Condition, Problem, conditions_of
+from pinn.engine.derivatives.ansatz import exact_fields
 from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.jets import Jets, jets
 from pinn.engine.derivatives.quantities import Forms, Quantities, Resolve
-from pinn.engine.derivatives.residuals import (
-    Residuals,
-    exact_fields,
-    law_quantities,
-    places_of,
-)
+from pinn.engine.derivatives.residuals import Residuals, law_quantities, places_of
 from pinn.engine.derivatives.unknowns import true_values
 from pinn.engine.training.evaluation import Evaluator
 from pinn.testing.problems.laws import (

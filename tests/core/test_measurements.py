@@ -13,7 +13,7 @@ from attrs import frozen
 
 from pinn.core import Box, Condition, Measurements, PinnError, Problem, Reference, Unknown, offered
 from pinn.engine import check, parse_config, train
-from pinn.engine.derivatives.residuals import condition_law
+from pinn.engine.derivatives.probing import condition_law
 from pinn.testing import check_problem
 
 TIMES = np.linspace(0, 3, 20)

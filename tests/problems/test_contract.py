@@ -19,8 +19,9 @@ from pinn.core import Problem, Reference
 from pinn.core.discovery import registry
 from pinn.core.options import unstructure
 from pinn.engine import Config, open_run, train
+from pinn.engine.derivatives.probing import residuals
 from pinn.engine.derivatives.quantities import Forms, Quantities, named_tensors
-from pinn.engine.derivatives.residuals import exact_residuals, quantities, residuals
+from pinn.engine.derivatives.residuals import exact_residuals, quantities
 from pinn.engine.training.evaluation import Evaluator, reference_solution
 from pinn.plugins.networks.mlp import MLP
 from pinn.testing import check_problem

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from pinn.core import Box, Condition, PinnError, Problem, offered
 from pinn.engine import check, parse_config, train
-from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.probing import residuals
 from pinn.testing import check_problem
 
 

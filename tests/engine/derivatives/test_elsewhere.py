@@ -14,7 +14,8 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from pinn.core import Ball, Box, PinnError, Problem, Shape
-from pinn.engine.derivatives.residuals import Residuals, exact_residuals, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import Residuals, exact_residuals
 
 SQUARE = Box(x=(0, 2), t=(-1, 1))
 PLATE = (Box(x=(-1, 1), y=(-1, 1)) - Ball(x=0.2, y=0, radius=0.4, name="hole")) * Box(t=(0, 1))

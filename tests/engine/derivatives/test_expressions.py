@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pinn.core import Box, Condition, PinnError, Problem, Unknown
 from pinn.core.domain import PointSet
-from pinn.engine.derivatives.residuals import Residuals, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import start_values
 from pinn.engine.training.objective import Objective
 from pinn.plugins.weightings.vanilla import Vanilla

@@ -16,7 +16,7 @@ from pinn.core import Box, Condition, Measurements, PinnError, Problem, Referenc
 from pinn.core.view import hidden_layers
 from pinn.engine import Run, prepare, train
 from pinn.engine.derivatives.fields import build_network, components
-from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.probing import residuals
 from pinn.plugins.networks.mlp import MLP
 from pinn.testing import check_problem
 from pinn.testing.probes.nested import nested_residuals

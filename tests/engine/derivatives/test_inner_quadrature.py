@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pinn.core import Ball, Box, PinnError, Polygon, Problem, Shape
 from pinn.engine.derivatives.inner_quadrature import inner_quadrature
-from pinn.engine.derivatives.residuals import Residuals, exact_residuals, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import Residuals, exact_residuals
 
 SQUARE = Box(x=(-1, 1), y=(-1, 1))
 DISK = Ball(x=0.2, y=0, radius=0.4, name="hole")

@@ -13,7 +13,7 @@ from torch import Tensor
 from pinn.core import Box, Condition, PinnError, Problem
 from pinn.engine import check
 from pinn.engine.derivatives.mixing import check_points_stay_apart
-from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.probing import residuals
 from pinn.problems.cavity import Cavity
 from pinn.testing import check_problem
 

@@ -12,7 +12,8 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from pinn.core import Box, PinnError, Problem
-from pinn.engine.derivatives.residuals import exact_residuals, quantities, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import exact_residuals, quantities
 
 Close = Callable[..., None]
 

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from torch import Tensor
 
 from pinn.core import Box, Condition, Measurements, PinnError, Problem, Unknown
-from pinn.engine.derivatives.residuals import residuals
+from pinn.engine.derivatives.probing import residuals
 from pinn.engine.derivatives.scales import measured_scales
 
 

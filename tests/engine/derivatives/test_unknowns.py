@@ -28,7 +28,8 @@ from pinn.core import (
 from pinn.core.records import Records
 from pinn.engine import Config, open_run, train
 from pinn.engine.cli import commands
-from pinn.engine.derivatives.residuals import exact_residuals, residuals
+from pinn.engine.derivatives.probing import residuals
+from pinn.engine.derivatives.residuals import exact_residuals
 from pinn.engine.derivatives.unknowns import unknown_values
 from pinn.engine.reporting.figures import unknown_curves
 from pinn.engine.training.objective import Objective
