@@ -103,22 +103,54 @@ def _trainer(
 ) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
     module, objective, evaluator = built(config, processes)
-    check_devices(processes, next(module.parameters()).device)
-    started = start(module, config, directory)
-    with blaming():
-        check_reference(config, evaluator)
-        state = initial_state(config, module, len(objective.equations.names))
-        for stage in config.stages[1:]:  # one may refuse: not after hours of other stages
-            build_optimizer(stage.optimizer, module)
-        first, *later = config.stages
-        seen = first.points.interior, first.within
-        others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
-        list(drawn_points(config, others, state.points.interior))
     device = next(module.parameters()).device
+    check_devices(processes, device)
+    started = start(module, config, directory)
+    state = _first_state(config, module, objective, evaluator)
     compiles, how = wanted(config.run.compile, config.steps, device)
     if not compiled:
         compiles, how = False, "one of several seeds"
     directory.make_way(config)
+    records = _take_up(state, config, directory, reporter)
+    where = device_name(device) + (f", {processes.count} processes" if processes.count > 1 else "")
+    sources = _describe(config, directory, where)
+    records.keep_until(state.step)
+    observing = Observing(
+        config.observers, records, reporter, explained_closely, state.memories, state.seconds
+    )
+    if compiles:
+        compiler = partial(compile_lazily, took=observing.compiled)
+        objective.compiled(compiler, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
+    trainer = Trainer(config, state, objective, evaluator, directory, observing)
+    changed = edited(sources, config.parts)
+    if changed and state.step:
+        _tell_edited(one_of(changed), directory, trainer.done, reporter)
+    _announce(trainer, where, how, started)
+    if compiles and not trainer.done:
+        reporter.note(
+            "the first step compiles: up to a minute, seconds where an earlier run has done it"
+        )
+    return trainer
+
+
+@blaming()
+def _first_state(
+    config: Config, module: torch.nn.Module, objective: Objective, evaluator: Evaluator
+) -> State:
+    """What moves, as it is before the first step; what later stages need is tried, not hours later."""
+    check_reference(config, evaluator)
+    state = initial_state(config, module, len(objective.equations.names))
+    for stage in config.stages[1:]:
+        build_optimizer(stage.optimizer, module)
+    first, *later = config.stages
+    seen = first.points.interior, first.within
+    others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
+    list(drawn_points(config, others, state.points.interior))
+    return state
+
+
+def _take_up(state: State, config: Config, directory: RunDirectory, reporter: Reporter) -> Records:
+    """Go on where an earlier call left off, if one did; what was recorded."""
     saved, corrupt = newest_whole(directory.checkpoints, of_run(config))
     records = directory.records()
     if saved is not None:
@@ -137,36 +169,24 @@ def _trainer(
         reporter.note(missing)
     if records.damage:
         reporter.note(directory.set_damage_aside(records))
-    where = device_name(device) + (f", {processes.count} processes" if processes.count > 1 else "")
-    sources = _describe(config, directory, where)
-    records.keep_until(state.step)
-    observing = Observing(
-        config.observers, records, reporter, explained_closely, state.memories, state.seconds
-    )
-    if compiles:
-        compiler = partial(compile_lazily, took=observing.compiled)
-        objective.compiled(compiler, config.steps >= STEPS_THAT_PAY_FOR_BATCHES)
-    trainer = Trainer(config, state, objective, evaluator, directory, observing)
+    return records
+
+
+def _announce(trainer: Trainer, where: str, how: str, started: int | None) -> None:
+    """Say what is trained, where and how; `started`: the step of the network that it starts from."""
+    config, state = trainer.config, trainer.state
     begun = f"continuing at step {state.step:,}" if state.step else "starting"
     if started is not None:
         begun = f"starting from the network of {config.start}, as it was at step {started:,}"
     if trainer.done:
         begun = f"all {state.step:,} steps are done already: nothing to train"
-    changed = edited(sources, config.parts)
-    if changed and state.step:
-        _tell_edited(one_of(changed), directory, trainer.done, reporter)
-    count = sum(p.numel() for p in module.parameters())
-    reporter.note(
+    count = sum(p.numel() for p in state.module.parameters())
+    trainer.reporter.note(
         f"{config.problem.name}: {count:,} parameters, {len(state.points.interior):,} points, "
         f"{where}, {config.run.precision}, {how}; {begun}"
     )
-    for note in evaluator.notes:
-        reporter.note(f"note: {note}")
-    if compiles and not trainer.done:
-        reporter.note(
-            "the first step compiles: up to a minute, seconds where an earlier run has done it"
-        )
-    return trainer
+    for note in trainer.evaluator.notes:
+        trainer.reporter.note(f"note: {note}")
 
 
 @blaming()
