@@ -125,7 +125,7 @@ def test_against_the_network_in_double_precision(
 def test_parameters_that_are_not_trained_are_in_double_too(make_config: MakeConfig) -> None:
     (module, objective), (_, exact) = single_and_double(make_config, "burgers", {"name": "mlp"})
     next(module.parameters()).requires_grad_(False)
-    objective.parameter_names = [n for n, p in module.named_parameters() if p.requires_grad]
+    objective.parameter_names[:] = [n for n, p in module.named_parameters() if p.requires_grad]
     points = torch.rand(5, 2)
     function = in_double(module, objective.interior_residuals)
     found = function(tuple(p.detach().double() for p in objective.parameters), points.double())
