@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -328,19 +328,11 @@ class Run:
 
         Returns:
             {observable: array in the shape of the coordinates, (n,) for points}
+
+        Raises:
+            PinnError: a coordinate is missing or unknown, or these are no numbers of such a shape.
         """
-        names = self._trained_here.problem.domain.names
-        if points is None:
-            if set(coordinates) != set(names):
-                raise PinnError(f"predict needs the coordinates {', '.join(names)}")
-            arrays = list(np.broadcast_arrays(*(np.asarray(coordinates[n], float) for n in names)))
-        else:
-            table = np.asarray(points, float)
-            if table.ndim != 2 or table.shape[1] != len(names):
-                raise PinnError(
-                    f"predict needs points of shape (n, {len(names)}), found {table.shape}"
-                )
-            arrays = list(table.T)
+        arrays = _places(self._trained_here.problem.domain.names, points, coordinates)
         module, evaluator = self._evaluated()
         with apart_for(self._trained_here):
             found = evaluator.at(module, np.stack([a.ravel() for a in arrays], axis=1))
@@ -428,3 +420,21 @@ class Run:
         if saved is None:
             raise PinnError(f"{self.path}: has no checkpoint yet")
         return saved
+
+
+def _places(
+    names: tuple[str, ...], points: ArrayLike | None, coordinates: Mapping[str, ArrayLike]
+) -> list[NDArray[np.float64]]:
+    """The coordinates of places in the order of `names`, of one shape."""
+    if points is None and set(coordinates) != set(names):
+        raise PinnError(f"predict needs the coordinates {', '.join(names)}")
+    try:
+        if points is None:
+            given = (np.asarray(coordinates[name], float) for name in names)
+            return list(np.broadcast_arrays(*given))
+        table = np.asarray(points, float)
+    except (TypeError, ValueError) as error:
+        raise PinnError(f"predict needs numbers: {error}") from error
+    if table.ndim != 2 or table.shape[1] != len(names):
+        raise PinnError(f"predict needs points of shape (n, {len(names)}), found {table.shape}")
+    return list(table.T)

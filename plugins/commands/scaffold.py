@@ -51,11 +51,12 @@ def init(file: Path, recipe: str, problem: str | None) -> None:
             f"--problem: the recipe {recipe!r} is for one problem alone; for yours, add --recipe "
             f"{ACCURATE}"
         )
+    train_it = f"pinn run {shlex.quote(str(file))}"
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text.replace("pinn run pinn.toml", train_it), encoding="utf-8")
     except OSError as error:
         raise PinnError(f"{file}: cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {file}; train it with: pinn run {file}")
+    click.echo(f"wrote {file}; train it with: {train_it}")
 
 
 def _accurate(problem: str) -> str:

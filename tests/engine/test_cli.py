@@ -154,6 +154,7 @@ def test_init_writes_a_file_that_runs(words: list[str]) -> None:
     file = Path(*words or ["pinn.toml"])
     assert result.exit_code == 0
     assert result.stdout == f"wrote {file}; train it with: pinn run {file}\n"
+    assert f"`pinn run {file}`" in Path(file).read_text(encoding="utf-8")
     assert load_config(file).steps > 0
     assert pinn("check", str(file)).exit_code == 0
     assert any(line.lstrip().startswith("#") for line in file.read_text().splitlines())

@@ -160,6 +160,14 @@ def test_predict_needs_points_of_the_domain(trained: Run, points: Any) -> None:
         trained.predict(points)
 
 
+@pytest.mark.parametrize(
+    "coordinates", [{"x": "a", "y": 0}, {"x": [0, 1], "y": [0, 1, 2]}, {"x": None, "y": {}}]
+)
+def test_predict_needs_numbers(trained: Run, coordinates: Any) -> None:
+    with pytest.raises(PinnError, match="predict needs numbers"):
+        trained.predict(**coordinates)
+
+
 def test_predict_is_the_network(trained: Run) -> None:
     network = trained.network()
     points = torch.tensor([[0.1, 0.2], [0.3, -0.4]])
