@@ -10,7 +10,7 @@ from attrs import Factory, define, evolve
 from torch import Tensor
 
 from pinn.core.domain import PointSet
-from pinn.core.errors import PartError, Whence
+from pinn.core.errors import PartError, Whence, one_of
 from pinn.core.parts import Analyzer, Optimizer, Weighting
 from pinn.engine.configuration.config import Config, Stage
 from pinn.engine.training.sampling import draw_points
@@ -183,8 +183,15 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> N
 
     `load_state_dict` alone converts it to that of the parameters: NAdam, which keeps a product in single
     precision, would not go on as before in a run in double precision.
+
+    Raises:
+        ValueError: the optimizer is of another version, or has other parameters.
     """
+    now = [set(group) for group in optimizer.param_groups]
     optimizer.load_state_dict(saved)
+    for needed, group in zip(now, optimizer.param_groups, strict=True):
+        if missing := needed - set(group):
+            raise ValueError(f"its optimizer did not know {one_of(missing)}")
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, kept in saved["state"].items():
         if isinstance(number, int) and parameters[number] in optimizer.state:

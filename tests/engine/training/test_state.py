@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 
 from pinn.engine.training.state import load_optimizer
@@ -23,3 +24,12 @@ def test_tensors_keep_their_precision_however_deep_they_stand() -> None:
     load_optimizer(new, copy.deepcopy(saved))
     assert first_difference(saved, new.state_dict()) is None
     assert new.state[parameter]["of views"][0]["moments"][0].dtype == torch.float32
+
+
+def test_a_state_of_another_version_of_the_optimizer_is_refused() -> None:
+    parameter = torch.nn.Parameter(torch.ones(3))
+    saved = torch.optim.SGD([parameter], lr=0.1).state_dict()
+    newer = torch.optim.SGD([parameter], lr=0.1)
+    newer.param_groups[0]["lowest"] = 1.0
+    with pytest.raises(ValueError, match="its optimizer did not know lowest"):
+        load_optimizer(newer, saved)
