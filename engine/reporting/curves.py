@@ -152,6 +152,8 @@ def _vertical(axis: Axes, curves: Curves, found: Sequence[Line]) -> None:
     margin = 0.03 * (high - low) or 0.1 * abs(high) or 1.0  # no curve on the edge is cut in half
     axis.set_ylim(low - margin, high + margin)
     ticks = round_ticks(*((low, high) if curves.limits else axis.get_ylim()))
+    if not (values[np.isfinite(values)] % 1).any():  # counts have no quarters
+        ticks = [tick for tick in ticks if tick % 1 == 0] or ticks
     axis.set_yticks(ticks, tick_labels(ticks))
 
 

@@ -135,6 +135,16 @@ def test_limits_are_kept_clear_of_the_edge(figure: Figure) -> None:
     assert 1 < high < 1.1
 
 
+@pytest.mark.parametrize(("values", "whole"), [([1.0, 2.0, 1.0], True), ([1.0, 1.5, 2.0], False)])
+def test_counts_have_no_ticks_between_whole_numbers(values: list[float], whole: bool) -> None:
+    figure = Figure()
+    found = Line("a", np.array([1.0, 2.0, 3.0]), np.array(values), 0)
+    draw_curves(figure, curves("a", log=False), [found])
+    ticks = figure.axes[0].get_yticks()
+    assert len(ticks) >= 2
+    assert (ticks % 1 == 0).all() == whole
+
+
 def test_the_loss_shows_its_terms_where_there_are_several() -> None:
     one = records(**{"loss": {1: 1.0}, "loss.unweighted": {1: 2.0}, "loss.pde": {1: 1.0}})
     assert list(loss_curves(one).quantities) == ["loss.unweighted", "loss"]
