@@ -25,14 +25,20 @@ from pinn.engine import open_run
 from pinn.engine.training.checkpoint import newest_first, read
 
 UNDRAWN = """
+import signal
+
 from pinn.engine import cli
 from pinn.engine.reporting import page
 
 svg = '<svg xmlns="http://www.w3.org/2000/svg"></svg>'
 page.picture = lambda title, height, draw: page.Picture(svg, b"", b"")
+signal.signal(signal.SIGINT, signal.default_int_handler)
 cli.main()
 """
-"""The command `pinn`, whose figures are blank: to draw them takes longer than all the rest."""
+"""The command `pinn`, whose figures are blank: to draw them takes longer than all the rest.
+
+A shell has SIGINT ignored where the tests run behind `&`.
+"""
 STAGES = {"adam": 120, "lbfgs": 30}
 TOTAL = sum(STAGES.values())
 TIMEOUT = 120  # of a process that hangs; none does
