@@ -14,11 +14,7 @@ from pinn.core.tracebacks import one_line
 from pinn.engine.derivatives.fields import Columns, components
 from pinn.engine.derivatives.hints import hint_for
 from pinn.engine.derivatives.jets import Jets
-from pinn.engine.derivatives.quantities import (
-    Places,
-    Quantities,
-    parts_of,
-)
+from pinn.engine.derivatives.quantities import Places, Quantities, parts_of
 from pinn.engine.derivatives.scales import scaled
 from pinn.engine.derivatives.series import Series, coordinate
 from pinn.engine.derivatives.unknowns import true_values

@@ -12,17 +12,8 @@ from torch import Tensor
 
 from pinn.core.errors import PinnError
 from pinn.core.problem import Problem
-from pinn.engine.derivatives.ansatz import (
-    NetworkCall,
-    Unknowns,
-    exact_fields,
-    field_series,
-)
-from pinn.engine.derivatives.expressions import (
-    Expansion,
-    derivative_of_series,
-    expanded,
-)
+from pinn.engine.derivatives.ansatz import NetworkCall, Unknowns, exact_fields, field_series
+from pinn.engine.derivatives.expressions import Expansion, derivative_of_series, expanded
 from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.jets import Jets
 from pinn.engine.derivatives.quadrature import quadrature
