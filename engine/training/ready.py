@@ -98,8 +98,8 @@ def _trainer(
     config: Config,
     directory: RunDirectory,
     reporter: Reporter,
-    processes: Processes = ALONE,
-    compiled: bool = True,
+    processes: Processes,
+    compiled: bool,
 ) -> Trainer:
     """Ready for the next step, be it the first or one that an earlier call left off at."""
     module, objective, evaluator = built(config, processes)
