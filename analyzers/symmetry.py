@@ -21,9 +21,11 @@ Array = NDArray[np.float64]
 PREFIX = "odd_share."
 REFERENCE = "reference."
 ALL = "all"
+"""The reflection of all coordinates at once: through the middle of the domain."""
 EVEN = 0.1
 """An odd share below which a function counts as even, and one minus it as odd."""
-"""The reflection of all coordinates at once: through the middle of the domain."""
+EXACTLY = 1e-13
+"""The same of a function that is so but for rounding, single precision included."""
 
 
 def odd_share(values: Array, axes: tuple[int, ...]) -> float:
@@ -115,14 +117,39 @@ class Symmetry(Analyzer):
         for name in (n for n in records.names if n.startswith(PREFIX + REFERENCE)):
             reflection = name.removeprefix(PREFIX + REFERENCE)
             true, own = records.last(name), lately(records, f"{PREFIX}{reflection}")
-            if true is not None and own is not None and true < EVEN and own > 1 - EVEN:
-                what = "all coordinates" if reflection == ALL else reflection
+            if true is None or own is None:
+                continue
+            what = "all coordinates" if reflection == ALL else reflection
+            if reflection != ALL and (nearly := _nearly(true, own)):
+                parity, other, share = nearly
+                yield Conclusion(
+                    f"The solution is {parity} in {what}, and the network is so only nearly: the "
+                    f"{other} part is {share:.1g} of its size.",
+                    f"a network that is exactly {parity}, with half the domain to learn: [network] "
+                    f'{parity} = ["{what}"], or for a field v among others "v.{what}"',
+                    "a group average keeps no error of the other parity",
+                )
+            if true < EVEN and own > 1 - EVEN:
                 yield Conclusion(
                     f"The solution is even under the reflection of {what}, and the network is odd (odd "
                     f"shares {true:.2f} and {own:.2f}).",
                     'biases that break the symmetry: [network] bias = "uniform"',
                     "a tanh network without biases is odd",
                 )
+
+
+def _nearly(true: float, own: float) -> tuple[str, str, float] | None:
+    """The solution's parity, the other one, and ‖the network's part of that‖ / ‖the network‖.
+
+    None where the solution has no parity, or the network has the same one exactly, or not even nearly.
+    """
+    for parity, other, true_share, share in (
+        ("even", "odd", true, own),
+        ("odd", "even", 1 - true, 1 - own),
+    ):
+        if true_share < EXACTLY < share < EVEN:
+            return parity, other, math.sqrt(share)
+    return None
 
 
 def _reflections(

@@ -236,7 +236,8 @@ def hidden_layers(
 ) -> dict[str, Tensor]:
     """{"layer1": (n, width), …} at inputs (n, dimension), from the input on.
 
-    Networks that stand side by side (`module.side_by_side`) come one after another.
+    Networks that stand side by side (`module.side_by_side`) come one after another. Where a network
+    looks at other points besides, it does so behind the inputs, and these are left out.
 
     A hidden layer is what a later `torch.nn.Linear` takes in: its activations, gates included. What the
     first one takes in is the embedding of the coordinates, not a hidden layer. A network that has no
@@ -264,5 +265,5 @@ def hidden_layers(
     finally:
         for handle in handles:
             handle.remove()
-    hidden = [values for of_one in seen for values in of_one[1:]]
+    hidden = [values[: len(inputs)] for of_one in seen for values in of_one[1:]]
     return {f"layer{i}": values for i, values in enumerate(hidden, 1)}

@@ -97,14 +97,12 @@ def _tried(law: Residuals, chosen: Tensor) -> Found | None:
 
 def _residuals(law: Residuals, chosen: Tensor) -> Found:
     """At some of eight points."""
-    problem, points = law.problem, _points(law.problem)
+    problem, points = law.problem, some_points(law.problem)
     unknowns = start_values(problem, points)
 
     def fields_at(points: Tensor, chosen: Tensor) -> dict[str, Any]:
-        low, high = points.new_tensor([problem.domain.lower, problem.domain.upper])
-
         def network(points: Any) -> Any:
-            return _smooth((points - low) / (high - low), len(components(problem)))
+            return smooth_fields(problem, points)
 
         columns: Any = [*coordinate_series(problem, points, law.jets).values()]
         outputs = network(torch.stack(columns, -1))[chosen]
@@ -125,15 +123,19 @@ def _residuals(law: Residuals, chosen: Tensor) -> Found:
     return found.double(), max(1.0, *sizes)
 
 
-def _points(problem: Problem) -> Tensor:
+def some_points(problem: Problem) -> Tensor:
+    """(8, dimension), inside the box."""
     low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
     generator = torch.Generator().manual_seed(2)
     drawn = torch.rand(POINTS, len(low), generator=generator, dtype=torch.float64)
     return low + (high - low) * (0.1 + 0.8 * drawn)
 
 
-def _smooth(coordinates: Any, count: int) -> Any:
-    """A curved function of the coordinates (n, dimension), (n, count)."""
+def smooth_fields(problem: Problem, points: Any) -> Any:
+    """Curved functions of the points (n, dimension) instead of a network's, (n, outputs)."""
+    low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
+    coordinates = (points - low) / (high - low)
     generator = torch.Generator().manual_seed(3)
-    weight = torch.rand(coordinates.shape[1], count, generator=generator, dtype=torch.float64)
+    shape = len(low), len(components(problem))
+    weight = torch.rand(shape, generator=generator, dtype=torch.float64)
     return torch.tanh(coordinates @ weight) + 0.5 * torch.sin(coordinates @ (1 - weight)) + 0.25

@@ -24,6 +24,7 @@ from pinn.engine.training.evaluation import Evaluator, exact_solution
 from pinn.engine.training.memory import check_memory
 from pinn.engine.training.notes import notes_of_problem
 from pinn.engine.training.objective import Objective
+from pinn.engine.training.parities import notes_of_parities
 from pinn.engine.training.processes import ALONE, Processes
 from pinn.engine.training.sizes import notes_of_sizes
 from pinn.engine.training.trainable import trainable
@@ -81,6 +82,7 @@ def _built(
         if other is not objective:
             _try(config.network, module, other, evaluator)
     evaluator.notes += notes_of_sizes(config.network, module, objective, first.factors)
+    evaluator.notes += notes_of_parities(config.network, objective)
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 

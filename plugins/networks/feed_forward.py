@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("tanh", "sin", "gelu", "silu", "softplus", "sigmoid")
 INITIALISATIONS = ("xavier-normal", "xavier-uniform", "he-normal", "he-uniform", "lecun-normal")
 BIASES = ("uniform", "zero")
+ODD, EVEN = -1, 1
 
 
 @frozen
@@ -36,6 +38,11 @@ class FeedForward(Network):
     normalise: bool = option(False, "map every coordinate to [-1, 1] first")
     periodic: list[str] = option([], "coordinates in which the network is exactly periodic")
     modes: int = option(1, "sines and cosines of each periodic coordinate", between(1, 1000))
+    odd: list[str] = option(
+        [],
+        'coordinates in which it is odd about the middle of the domain: "x", or "v.x" of one field',
+    )
+    even: list[str] = option([], "coordinates in which it is even about the middle")
     fourier_features: int = option(0, "random Fourier features of the input; 0: none", at_least(0))
     fourier_scale: float = option(1.0, "standard deviation of their frequencies", above(0))
     fourier_trained: bool = option(False, "train their frequencies, scale and all")
@@ -48,15 +55,48 @@ class FeedForward(Network):
         """One such network."""
 
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        parities = self.parities(inputs, outputs)
+        network = self._build_all_times(inputs, outputs, generator)
+        left = [{n: sign for n, sign in own.items() if n not in self._cosines} for own in parities]
+        if not any(left):
+            return network
+        from pinn.plugins.networks.mirrored import Mirrored
+
+        return Mirrored(network, inputs, left)
+
+    def parities(self, inputs: Box, outputs: tuple[str, ...]) -> list[dict[str, int]]:
+        """For each output {coordinate: −1 where it is odd about the middle, 1 where even}.
+
+        Raises:
+            PinnError: of what is not there, or both.
+        """
+        found: list[dict[str, int]] = [{} for _ in outputs]
+        for option_name, parity in (("odd", ODD), ("even", EVEN)):
+            for name in getattr(self, option_name):
+                output, _, coordinate = name.rpartition(".")
+                _check(option_name, "coordinate", coordinate, "the domain has", inputs.names)
+                if output:
+                    _check(option_name, "field", output, "the network puts out", outputs)
+                for own, of in zip(found, outputs, strict=True):
+                    if output in ("", of) and own.setdefault(coordinate, parity) != parity:
+                        raise PinnError(
+                            f"[network] {of} cannot be both odd and even in {coordinate}"
+                        )
+        return found
+
+    @property
+    def _cosines(self) -> set[str]:
+        """Coordinates in which the embedding is even by itself."""
+        return {*self.periodic} & {*self.even}
+
+    def _build_all_times(
+        self, inputs: Box, outputs: tuple[str, ...], generator: Generator
+    ) -> nn.Module:
         if self.windows == 1:
             return self.build_one(inputs, outputs, generator)
         from pinn.plugins.networks.windows import Windows
 
-        if self.time not in inputs.names:
-            raise PinnError(
-                f"[network] time: there is no coordinate {self.time!r} to divide into windows; "
-                f"the domain has {', '.join(inputs.names)}"
-            )
+        _check("time", "coordinate", self.time, "the domain has", inputs.names)
         low, high = inputs.intervals[self.time]
         edges = [low + (high - low) * k / self.windows for k in range(self.windows + 1)]
         networks = [
@@ -74,15 +114,12 @@ class FeedForward(Network):
         from pinn.plugins.networks.layers import Embedding
 
         for name in self.periodic:
-            if name not in inputs.names:
-                raise PinnError(
-                    f"[network] periodic: there is no coordinate {name!r}; "
-                    f"the domain has {', '.join(inputs.names)}"
-                )
+            _check("periodic", "coordinate", name, "the domain has", inputs.names)
         return Embedding(
             inputs,
             self.normalise,
             self.periodic,
+            self._cosines,
             self.modes,
             self.fourier_features,
             self.fourier_scale,
@@ -96,3 +133,10 @@ class FeedForward(Network):
 
         layer = linear_layer(inputs, outputs, self.initialisation, self.bias, generator)
         return FactorisedLinear(layer, generator) if self.factorised else layer
+
+
+def _check(option_name: str, what: str, name: str, whose: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise PinnError(
+            f"[network] {option_name}: there is no {what} {name!r}; {whose} {', '.join(known)}"
+        )

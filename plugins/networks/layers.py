@@ -75,13 +75,15 @@ class Embedding(nn.Module):
     """Coordinates (n, d) as the network sees them (n, `width`).
 
     A periodic coordinate x of period P becomes sin(2πkx/P), cos(2πkx/P), k = 1 … modes, so that the
-    network is periodic with all derivatives (Dong & Ni 2021). Random Fourier features are
-    sin(Bx), cos(Bx) with B normal (Tancik et al. 2020).
+    network is periodic with all derivatives (Dong & Ni 2021); where it is `even` about the middle m as
+    well, cos(2πk(x − m)/P) alone. Random Fourier features are sin(Bx), cos(Bx) with B normal (Tancik et
+    al. 2020).
     """
 
     slope: Tensor
     shift: Tensor
     frequencies: Tensor
+    origin: Tensor
     projection: Tensor | None
 
     def __init__(
@@ -89,6 +91,7 @@ class Embedding(nn.Module):
         inputs: Box,
         normalise: bool,
         periodic: Collection[str],
+        even: Collection[str],
         modes: int,
         features: int,
         scale: float,
@@ -97,6 +100,7 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.periodic = [name in periodic for name in inputs.names]
+        self.even = [name in even for name in inputs.names]
         # In double precision, so that the periods are exact to rounding in whatever the module becomes.
         lower = torch.tensor(inputs.lower, dtype=torch.float64)
         extent = torch.tensor(inputs.upper, dtype=torch.float64) - lower
@@ -104,7 +108,11 @@ class Embedding(nn.Module):
         self.register_buffer("shift", -1 - 2 * lower / extent if normalise else 0 * lower)
         modes_of_period = torch.arange(1, modes + 1, dtype=torch.float64)
         self.register_buffer("frequencies", 2 * math.pi * modes_of_period / extent[:, None])
-        width = sum(2 * modes if repeats else 1 for repeats in self.periodic)
+        self.register_buffer(
+            "origin", (lower + extent / 2) * torch.tensor(self.even), persistent=False
+        )
+        waves = {name: modes if name in even else 2 * modes for name in periodic}
+        width = sum(waves.get(name, 1) for name in inputs.names)
         self.plain = not features and not any(self.periodic)
         projection = scale * torch.randn(width, features, generator=generator) if features else None
         if trained and projection is not None:
@@ -118,12 +126,13 @@ class Embedding(nn.Module):
         if self.plain:
             return scaled
         columns = []
-        for i, repeats in enumerate(self.periodic):
-            if repeats:
-                angle = x[:, i : i + 1] * self.frequencies[i].to(x.dtype)
-                columns += [torch.sin(angle), torch.cos(angle)]
-            else:
+        for i, (repeats, even) in enumerate(zip(self.periodic, self.even, strict=True)):
+            if not repeats:
                 columns.append(scaled[:, i : i + 1])
+                continue
+            since = x[:, i : i + 1] - self.origin[i].to(x.dtype)
+            angle = since * self.frequencies[i].to(x.dtype)
+            columns += [torch.cos(angle)] if even else [torch.sin(angle), torch.cos(angle)]
         z = torch.cat(columns, -1)
         if self.projection is None:
             return z

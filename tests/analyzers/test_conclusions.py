@@ -17,6 +17,7 @@ from pinn.analyzers.error import Error
 from pinn.analyzers.phases import PhasesOfLearning
 from pinn.analyzers.recent import fall, lately
 from pinn.analyzers.rounding import Rounding
+from pinn.analyzers.symmetry import Symmetry
 from pinn.core import Analyzer, Box, Conclusion, Problem, Records
 from pinn.engine import Config, train
 
@@ -240,6 +241,30 @@ def test_an_odd_network_for_an_even_solution_is_told(make_config: MakeConfig, bi
         "even under the reflection of all coordinates, and the network is odd" in found[0].finding
     )
     assert 'bias = "uniform"' in found[0].advice
+
+
+@pytest.mark.parametrize(
+    ("true", "own", "said"),
+    [
+        (1.0, 1 - 1e-8, ["odd in x", "even part is 0.0001", '[network] odd = ["x"]']),
+        (0.0, 4e-6, ["even in x", "odd part is 0.002", '[network] even = ["x"]']),
+        (1.0, 1 - 1e-15, None),  # exactly, but for rounding
+        (1e-9, 4e-6, None),  # of no parity
+        (1.0, 0.5, None),  # not learnt yet
+    ],
+)
+def test_a_network_of_nearly_the_solutions_parity_is_told(
+    true: float, own: float, said: list[str] | None
+) -> None:
+    names = {"odd_share.x": own, "odd_share.reference.x": true}
+    records = recorded(
+        **{name: lambda step, value=value: value for name, value in names.items()},
+        **{name.replace(".x", ".all"): lambda step: 1e-3 for name in names},
+    )
+    found = concluded(Symmetry(), records)
+    assert len(found) == (said is not None)
+    for text in said or []:
+        assert text in f"{found[0].finding} {found[0].advice}"
 
 
 def test_numbers_that_are_missing_are_left_out() -> None:

@@ -493,6 +493,7 @@ networks = st.fixed_dictionaries(
         "activation": st.sampled_from(["tanh", "sin", "gelu"]),
         "normalise": st.booleans(),
         "periodic": st.lists(st.sampled_from(["x", "t"]), unique=True),
+        "odd": st.lists(st.sampled_from(["x", "u.t"]), unique=True),
         "fourier_scale": positive,
     },
 )

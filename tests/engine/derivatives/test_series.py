@@ -464,6 +464,7 @@ def networks(draw: st.DrawFn, dimension: int) -> tuple[Box, nn.Module]:
             activation=draw(st.sampled_from(ACTIVATIONS)),
             normalise=draw(st.booleans()),
             periodic=draw(st.lists(st.sampled_from(box.names), unique=True, max_size=2)),
+            **draw(st.sampled_from([{}, {"odd": ["x0"]}, {"even": ["x0"]}, {"odd": ["v.x0"]}])),
             modes=draw(st.integers(1, 2)),
             fourier_features=draw(st.sampled_from([0, 0, 3])),
         )
