@@ -33,6 +33,12 @@ class PointsOptions:
     redraw: int = option(
         0, "steps between new interior points (weights restart); 0: never", at_least(0)
     )
+    undo: float = option(
+        100.0,
+        "steps since the last new points are undone where on the next ones the residual's mean square "
+        "is so many times that of the network before them; 0: never",
+        at_least(0),
+    )
     chunk: int = option(0, "points a step handles at once, to bound memory; 0: all", at_least(0))
 
 
@@ -64,6 +70,7 @@ class StageOptions:
         None, "points of this stage, where not those of [points]", optional(at_least(1))
     )
     redraw: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
+    undo: float | None = option(None, "as in [points], for this stage", optional(at_least(0)))
     chunk: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
     factors: dict[str, float] | None = option(None, "instead of [weighting.factors], in this stage")
     problem: dict[str, Any] | None = option(

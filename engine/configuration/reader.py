@@ -513,7 +513,7 @@ def _stage(
     problem: Problem,
     within: Box | None,
 ) -> Stage:
-    own = {name: getattr(options, name) for name in ("interior", "redraw", "chunk")}
+    own = {name: getattr(options, name) for name in ("interior", "redraw", "undo", "chunk")}
     given = {name: value for name, value in own.items() if value is not None}
     factors = weights.factors if options.factors is None else options.factors
     return Stage(optimizer, options, until, evolve(points, **given), factors, problem, within)

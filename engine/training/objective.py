@@ -220,8 +220,11 @@ class Objective:
         losses, gradients = zip(*found, strict=True)
         return torch.cat(losses), torch.cat(gradients)
 
-    def residuals_alone(self, points: Tensor) -> Tensor:
+    def residuals_alone(self, points: Tensor, parameters: Leaves | None = None) -> Tensor:
         """The residuals of the equations at any points, (equations, points), without gradient.
+
+        Args:
+            parameters: instead of those of the network.
 
         Raises:
             PartError: there are no equations.
@@ -230,7 +233,8 @@ class Objective:
             raise PartError(
                 self.problem.name, Whence(self.problem), ": has no equations, so no residuals"
             )
-        return self._residuals_of(tuple(self.parameters), points)
+        own = tuple(self.parameters) if parameters is None else parameters
+        return self._residuals_of(own, points)
 
     def _residuals_of(self, parameters: Leaves, points: Tensor) -> Tensor:
         processes = self.processes if len(points) >= self.processes.count else ALONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ PLAIN = (
     "best_loss",
     "seconds",
     "balance",
+    "kept",
 )
 """What a checkpoint holds of a state as it is."""
 BY_NAME = ("memories", "balance_memory", "earlier")
@@ -61,6 +63,8 @@ class State:
     """What the weighting remembers of that."""
     earlier: dict[str, Tensor] = Factory(dict)
     """The parameters that `q.earlier` sees, by name, where something asks for it."""
+    kept: dict[str, Any] = Factory(dict)
+    """Network and optimizer as they were when the points were drawn, where steps may be undone."""
     rates: Tensor | None = None
     """1/τ of the equations that advance in pseudo-time."""
     seconds: dict[str, float] = Factory(dict)
@@ -99,9 +103,21 @@ class State:
         self.stage += 1
         self.stage_step = 0
         self.stage_over = False
-        self.earlier, self.rates = {}, None
+        self.earlier, self.rates, self.kept = {}, None, {}
         train_only(self.module, self.trainable, stage.options.parameters)
         self.optimizer = build_optimizer(stage.optimizer, self.module)
+
+    def keep(self) -> None:
+        """Network and optimizer, to go back to."""
+        now = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        self.kept = deepcopy(now)
+
+    def go_back(self, optimizer: Optimizer) -> None:
+        """To what was kept; steps, points and random numbers stay as they are."""
+        kept = deepcopy(self.kept)
+        self.module.load_state_dict(kept["module"])
+        self.optimizer = build_optimizer(optimizer, self.module)
+        load_optimizer(self.optimizer, kept["optimizer"])
 
     def move_points(
         self, interior: Tensor, weighting: Weighting, analyzers: Iterable[Analyzer]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from attrs import define, evolve, field
+from torch import Tensor
 
 from pinn.core.errors import PartError, PinnError, TrainingError, Whence, nearest, one_of
 from pinn.core.parts import Terms
@@ -117,6 +118,8 @@ class Trainer:
         resized = self.stage.points.interior != len(self.state.points.interior)
         if resized or self._due(self.stage.points.redraw):
             self.redraw()
+        if self.may_undo and not self.state.kept:
+            self.state.keep()
         with self.observing.timed("training"):
             if self._due(self.config.balancing.balanced_every()) or not self.state.step:
                 self.balance()
@@ -225,7 +228,23 @@ class Trainer:
     def redraw(self, anew: bool = False) -> None:
         """Other interior points, as many as the stage has."""
         config, state = self.config, self.state
-        interior, state.pool = redraw_interior(
+        interior, pool = self.drawn(anew)
+        if self.undone(interior):
+            interior, pool = self.drawn(anew)
+        state.pool = pool
+        state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
+        if self.may_undo:
+            state.keep()
+        if self._redrawn_in != state.stage:
+            every = self.stage.points.redraw
+            often = f", and so every {every:,} steps" if every else ""
+            self.reporter.note(f"step {state.step}: new points; their weights start again{often}")
+        self._redrawn_in = state.stage
+
+    def drawn(self, anew: bool) -> tuple[Tensor, Tensor | None]:
+        """New interior points, and what the sampler remembers of them."""
+        config, state = self.config, self.state
+        return redraw_interior(
             config.points.sampler,
             part_of(config.problem.domain, self.stage.within),
             config.run.seed,
@@ -236,12 +255,36 @@ class Trainer:
             state.pool,
             anew,
         )
-        state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
-        if self._redrawn_in != state.stage:
-            every = self.stage.points.redraw
-            often = f", and so every {every:,} steps" if every else ""
-            self.reporter.note(f"step {state.step}: new points; their weights start again{often}")
-        self._redrawn_in = state.stage
+
+    @property
+    def may_undo(self) -> bool:
+        """A single step on its points is left as it is: to look at them would cost as much."""
+        points, equations = self.stage.points, self.objective.equations.names
+        return points.undo > 0 and points.redraw > 1 and bool(equations)
+
+    def undone(self, interior: Tensor) -> bool:
+        """Whether the steps since points were drawn have fitted these alone, so that the network of
+        before them is the better one on new ones, and are undone."""
+        state, named = self.state, self.objective.parameter_names
+        if not state.kept:
+            return False
+        before = self.mean_square(interior, tuple(state.kept["module"][name] for name in named))
+        now = self.mean_square(interior, tuple(self.objective.parameters))
+        if now <= self.stage.points.undo * before:
+            return False
+        state.go_back(self.stage.optimizer)
+        self.launch = None  # it holds the optimizer's tensors of before
+        self.reporter.note(
+            f"step {state.step:,}: on new points the residual's mean square is {now:.1e}, that of the "
+            f"network before the last ones {before:.1e}: the steps since have fitted those alone, and "
+            "are undone. More points ([points] interior) may help"
+        )
+        return True
+
+    def mean_square(self, interior: Tensor, parameters: tuple[Tensor, ...]) -> float:
+        """Σ mean r² over the equations."""
+        found = self.objective.residuals_alone(interior, parameters)
+        return float(found.square().mean(1).sum())
 
     def step(self) -> Evaluation:
         """One optimizer step: residuals → weights → loss → gradient → parameters."""
