@@ -35,6 +35,7 @@ Changes = Sequence[str]
 RBA = ("weighting.name=rba", "weighting.eta=0.01")
 VRBA = ("weighting.name=vrba",)
 EASY = ("optimizers.0.problem={a1=2, a2=2}", "optimizers.1.problem={a1=4, a2=4}")
+ODD = 'network.odd=["x"]'
 MOMENTA = 'optimizers.0.pseudo_time={momentum_x="u", momentum_y="v"}'
 
 VARIANTS: Mapping[str, Mapping[str, Changes]] = {
@@ -72,6 +73,12 @@ VARIANTS: Mapping[str, Mapping[str, Changes]] = {
         "pool, c = 0": ("points.sampler=pool",),
         "pool, c = 1": ("points.sampler=pool", "points.c=1.0"),
     },
+    "parity": {
+        "not told": (),
+        "odd": (ODD,),
+        "odd, half the points": (ODD, "points.interior=1000"),
+    },
+    "undo": {"undo = 100": (), "never": ("points.undo=0",)},
     "networks": {
         "mlp": (),
         "mlp, factorised": ("network.factorised=true",),
