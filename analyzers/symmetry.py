@@ -24,7 +24,7 @@ ALL = "all"
 """The reflection of all coordinates at once: through the middle of the domain."""
 EVEN = 0.1
 """An odd share below which a function counts as even, and one minus it as odd."""
-EXACTLY = 1e-13
+EXACTLY = 1e-11
 """The same of a function that is so but for rounding, single precision included."""
 
 
@@ -125,8 +125,8 @@ class Symmetry(Analyzer):
                 yield Conclusion(
                     f"The solution is {parity} in {what}, and the network is so only nearly: the "
                     f"{other} part is {share:.1g} of its size.",
-                    f"a network that is exactly {parity}, with half the domain to learn: [network] "
-                    f'{parity} = ["{what}"], or for a field v among others "v.{what}"',
+                    "a network that is so exactly ([network] odd, even), where `pinn check` says that "
+                    "the problem allows it",
                     "a group average keeps no error of the other parity",
                 )
             if true < EVEN and own > 1 - EVEN:

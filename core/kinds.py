@@ -8,7 +8,7 @@ from typing import Any
 from attrs import asdict, evolve, frozen
 from attrs.validators import deep_iterable, optional
 
-from pinn.core.options import above, at_least, option
+from pinn.core.options import above, at_least, option, zero_or_at_least
 from pinn.core.parts import Analyzer, Network, Optimizer, Sampler, Schedule, Weighting
 from pinn.core.problem import Problem
 
@@ -36,8 +36,8 @@ class PointsOptions:
     undo: float = option(
         100.0,
         "steps since the last new points are undone where on the next ones the residual's mean square "
-        "is so many times that of the network before them; 0: never",
-        at_least(0),
+        "is so many times that on theirs, and that of the network before them; 0: never",
+        zero_or_at_least(1),
     )
     chunk: int = option(0, "points a step handles at once, to bound memory; 0: all", at_least(0))
 
@@ -70,7 +70,9 @@ class StageOptions:
         None, "points of this stage, where not those of [points]", optional(at_least(1))
     )
     redraw: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
-    undo: float | None = option(None, "as in [points], for this stage", optional(at_least(0)))
+    undo: float | None = option(
+        None, "as in [points], for this stage", optional(zero_or_at_least(1))
+    )
     chunk: int | None = option(None, "as in [points], for this stage", optional(at_least(0)))
     factors: dict[str, float] | None = option(None, "instead of [weighting.factors], in this stage")
     problem: dict[str, Any] | None = option(

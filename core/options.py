@@ -55,6 +55,11 @@ def at_least(bound: float) -> Validator:
     return _check(lambda value: value >= bound, f"at least {bound:g}")
 
 
+def zero_or_at_least(bound: float) -> Validator:
+    """0, which switches something off, or a number that is `bound` or greater."""
+    return _check(lambda value: value == 0 or value >= bound, f"0, or at least {bound:g}")
+
+
 def between(low: float, high: float) -> Validator:
     """A number from `low` to `high`, both included."""
     return _check(lambda value: low <= value <= high, f"between {low:g} and {high:g}")

@@ -97,7 +97,7 @@ def _tried(law: Residuals, chosen: Tensor) -> Found | None:
 
 def _residuals(law: Residuals, chosen: Tensor) -> Found:
     """At some of eight points."""
-    problem, points = law.problem, some_points(law.problem)
+    problem, points = law.problem, _points(law.problem)
     unknowns = start_values(problem, points)
 
     def fields_at(points: Tensor, chosen: Tensor) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _residuals(law: Residuals, chosen: Tensor) -> Found:
     return found.double(), max(1.0, *sizes)
 
 
-def some_points(problem: Problem) -> Tensor:
+def _points(problem: Problem) -> Tensor:
     """(8, dimension), inside the box."""
     low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
     generator = torch.Generator().manual_seed(2)

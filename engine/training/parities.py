@@ -26,18 +26,19 @@ def notes_of_parities(network: Network, objective: Objective) -> Iterator[str]:
     laws = [(c, objective.conditions[c.name]) for c in conditions_of(problem)]
     reflections = Reflections(objective.equations, laws)
     own = told(problem.domain, outputs)
+    mirrors: dict[Signs, list[str]] = {}
     for name in problem.domain.names:
-        signs = tuple(of_output.get(name, 0) for of_output in own)
-        if all(signs) and reflections.keep(name, signs) is False:
+        stated = [of_output.get(name, 0) for of_output in own]
+        known = [tuple(stated)] if all(stated) else reflections.signs(name)
+        if not any(stated):
+            if known is not None and len(known) == 1:
+                mirrors.setdefault(known[0], []).append(name)
+        elif known is not None and all(_is_another(reflections, name, stated, s) for s in known):
             yield (
-                f"[network] {_written(outputs, [name], signs)}: the problem becomes another one where "
-                f"{name} is reflected about the middle of its interval{_changed(outputs, signs)}, so "
+                f"[network] {_written(outputs, [name], stated)}: the problem becomes another one where "
+                f"{name} is reflected about the middle of its interval{_changed(outputs, stated)}, so "
                 "that no solution need be so"
             )
-    mirrors: dict[Signs, list[str]] = {}
-    for name, signs in reflections.signs():
-        if not any(name in of_output for of_output in own):
-            mirrors.setdefault(signs, []).append(name)
     for signs, names in mirrors.items():
         yield (
             f"the problem stays the same where {' or '.join(names)} is reflected about the middle of "
@@ -46,9 +47,18 @@ def notes_of_parities(network: Network, objective: Objective) -> Iterator[str]:
         )
 
 
-def _written(outputs: Sequence[str], coordinates: Sequence[str], signs: Signs) -> str:
+def _is_another(
+    reflections: Reflections, coordinate: str, stated: Sequence[int], signs: Signs
+) -> bool:
+    """Whether the problem is, or `signs`, with which it is not, are others than those stated."""
+    if any(own not in (0, sign) for own, sign in zip(stated, signs, strict=True)):
+        return True
+    return reflections.keep(coordinate, signs) is False
+
+
+def _written(outputs: Sequence[str], coordinates: Sequence[str], signs: Sequence[int]) -> str:
     """Such as 'odd = ["x"]', or 'odd = ["v.x"], even = ["u.x"]'."""
-    of_all = len({*signs}) == 1
+    of_all = len({*signs}) == 1  # 0: nothing is said of an output
     lists = {}
     for key, sign in (("odd", -1), ("even", 1)):
         of = [o for o, s in zip(outputs, signs, strict=True) if s == sign]
@@ -57,8 +67,8 @@ def _written(outputs: Sequence[str], coordinates: Sequence[str], signs: Signs) -
     return ", ".join(f"{key} = {json.dumps(names)}" for key, names in lists.items() if names)
 
 
-def _changed(outputs: Sequence[str], signs: Signs) -> str:
+def _changed(outputs: Sequence[str], signs: Sequence[int]) -> str:
     odd = [name for name, sign in zip(outputs, signs, strict=True) if sign < 0]
     if not odd:
         return ""
-    return f" and {one_of(odd)} {'changes' if len(odd) == 1 else 'change'} sign"
+    return f" and the network's {one_of(odd)} {'changes' if len(odd) == 1 else 'change'} sign"

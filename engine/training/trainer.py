@@ -263,21 +263,27 @@ class Trainer:
         return points.undo > 0 and points.redraw > 1 and bool(equations)
 
     def undone(self, interior: Tensor) -> bool:
-        """Whether the steps since points were drawn have fitted these alone, so that the network of
-        before them is the better one on new ones, and are undone."""
-        state, named = self.state, self.objective.parameter_names
+        """Whether the steps since points were drawn have fitted these alone, and are undone.
+
+        They have where the residual is far larger on new points than on theirs, and larger there than
+        that of the network before them.
+        """
+        state, undo = self.state, self.stage.points.undo
         if not state.kept:
             return False
-        before = self.mean_square(interior, tuple(state.kept["module"][name] for name in named))
-        now = self.mean_square(interior, tuple(self.objective.parameters))
-        if now <= self.stage.points.undo * before:
+        named, parameters = self.objective.parameter_names, tuple(self.objective.parameters)
+        earlier = tuple(state.kept["module"][name].to(interior) for name in named)
+        before = self.mean_square(interior, earlier)
+        now = self.mean_square(interior, parameters)
+        fitted = self.mean_square(state.points.interior, parameters)
+        if not (now > undo * fitted and now > undo * before):
             return False
         state.go_back(self.stage.optimizer)
         self.launch = None  # it holds the optimizer's tensors of before
         self.reporter.note(
-            f"step {state.step:,}: on new points the residual's mean square is {now:.1e}, that of the "
-            f"network before the last ones {before:.1e}: the steps since have fitted those alone, and "
-            "are undone. More points ([points] interior) may help"
+            f"step {state.step:,}: the residual's mean square is {fitted:.1e} on the points of the last "
+            f"steps, and {now:.1e} on new ones, where it was {before:.1e} before these steps: they have "
+            "fitted their points alone, and are undone. More points ([points] interior) may help"
         )
         return True
 

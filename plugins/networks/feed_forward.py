@@ -55,8 +55,28 @@ class FeedForward(Network):
         """One such network."""
 
     def build(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        if self.windows == 1:
+            return self._mirrored(inputs, outputs, generator)
+        from pinn.plugins.networks.windows import Windows
+
+        _check("time", "coordinate", self.time, "the domain has", inputs.names)
+        if any(self.time in own for own in self.parities(inputs, outputs)):
+            raise PinnError(
+                f"[network] a window of {self.time} has no mirror image: with windows the network "
+                f"cannot be odd or even in {self.time}"
+            )
+        low, high = inputs.intervals[self.time]
+        edges = [low + (high - low) * k / self.windows for k in range(self.windows + 1)]
+        networks = [
+            self._mirrored(Box(**{**inputs.intervals, self.time: ends}), outputs, generator)
+            for ends in pairwise(edges)
+        ]
+        return Windows(networks, edges, inputs.names.index(self.time))
+
+    def _mirrored(self, inputs: Box, outputs: tuple[str, ...], generator: Generator) -> nn.Module:
+        """One network, with the parities that its embedding does not have by itself."""
         parities = self.parities(inputs, outputs)
-        network = self._build_all_times(inputs, outputs, generator)
+        network = self.build_one(inputs, outputs, generator)
         left = [{n: sign for n, sign in own.items() if n not in self._cosines} for own in parities]
         if not any(left):
             return network
@@ -88,22 +108,6 @@ class FeedForward(Network):
     def _cosines(self) -> set[str]:
         """Coordinates in which the embedding is even by itself."""
         return {*self.periodic} & {*self.even}
-
-    def _build_all_times(
-        self, inputs: Box, outputs: tuple[str, ...], generator: Generator
-    ) -> nn.Module:
-        if self.windows == 1:
-            return self.build_one(inputs, outputs, generator)
-        from pinn.plugins.networks.windows import Windows
-
-        _check("time", "coordinate", self.time, "the domain has", inputs.names)
-        low, high = inputs.intervals[self.time]
-        edges = [low + (high - low) * k / self.windows for k in range(self.windows + 1)]
-        networks = [
-            self.build_one(Box(**{**inputs.intervals, self.time: ends}), outputs, generator)
-            for ends in pairwise(edges)
-        ]
-        return Windows(networks, edges, inputs.names.index(self.time))
 
     def embedding(self, inputs: Box, generator: Generator) -> Embedding:
         """The first layer, without trainable parameters but for frequencies that are to be trained.

@@ -246,8 +246,8 @@ def test_an_odd_network_for_an_even_solution_is_told(make_config: MakeConfig, bi
 @pytest.mark.parametrize(
     ("true", "own", "said"),
     [
-        (1.0, 1 - 1e-8, ["odd in x", "even part is 0.0001", '[network] odd = ["x"]']),
-        (0.0, 4e-6, ["even in x", "odd part is 0.002", '[network] even = ["x"]']),
+        (1.0, 1 - 1e-8, ["odd in x", "even part is 0.0001", "([network] odd, even)"]),
+        (0.0, 4e-6, ["even in x", "odd part is 0.002", "`pinn check`"]),
         (1.0, 1 - 1e-15, None),  # exactly, but for rounding
         (1e-9, 4e-6, None),  # of no parity
         (1.0, 0.5, None),  # not learnt yet

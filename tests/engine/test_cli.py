@@ -301,7 +301,8 @@ def test_check_writes_nothing() -> None:
         "small.toml: helmholtz with mlp (17 parameters), vanilla, 3 steps; "
         "loss terms: helmholtz, walls\n"
         "note: the problem stays the same where x or y is reflected about the middle of its interval "
-        'and u changes sign: if it has one solution, [network] odd = ["x", "y"] makes that sure\n'
+        "and the network's u changes sign: if it has one solution, [network] "
+        'odd = ["x", "y"] makes that sure\n'
     )
     assert [path.name for path in Path().iterdir()] == ["small.toml"]
 

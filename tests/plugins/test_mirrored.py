@@ -121,12 +121,19 @@ def test_hidden_layers_are_those_of_the_points_themselves() -> None:
         torch.testing.assert_close(found[name], values)
 
 
+def test_every_window_of_time_has_the_parity() -> None:
+    module, x = build(MLP(width=6, depth=1, odd=["x"], windows=3, time="y")), places()
+    torch.testing.assert_close(module(reflected(x, 0)), -module(x))
+    assert all(name.startswith("windows.") for name, _ in module.named_parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"odd": ["z"]}, r"odd: there is no coordinate 'z'; the domain has x, y"),
         ({"even": ["u.z"]}, r"even: there is no coordinate 'z'; the domain has x, y"),
         ({"odd": ["w.x"]}, r"odd: there is no field 'w'; the network puts out u, v"),
+        ({"even": ["y"], "windows": 2, "time": "y"}, "a window of y has no mirror image"),
         ({"odd": ["x"], "even": ["x"]}, "u cannot be both odd and even in x"),
         ({"odd": ["v.x"], "even": ["x"]}, "v cannot be both odd and even in x"),
         ({"odd": ["x"], "even": ["x"], "periodic": ["x"]}, "u cannot be both odd and even in x"),

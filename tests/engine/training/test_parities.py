@@ -9,7 +9,7 @@ import pytest
 import torch
 from attrs import frozen
 
-from pinn.core import Box, Condition, Measurements, Problem
+from pinn.core import Box, Condition, Measurements, Problem, Unknown
 from pinn.core.problem import conditions_of
 from pinn.engine import Config
 from pinn.engine.derivatives.parities import Reflections
@@ -22,7 +22,9 @@ Offer = Callable[..., None]
 def signs(make_config: MakeConfig, problem: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     _, objective, _ = prepare(make_config(problem))
     named = [(c, objective.conditions[c.name]) for c in conditions_of(objective.problem)]
-    return dict(Reflections(objective.equations, named).signs())
+    reflections = Reflections(objective.equations, named)
+    found = {name: reflections.signs(name) for name in objective.problem.domain.names}
+    return {name: signs[0] for name, signs in found.items() if signs and len(signs) == 1}
 
 
 @pytest.mark.parametrize("hard", [True, False])
@@ -70,7 +72,9 @@ def test_fields_of_unlike_signs(make_config: MakeConfig, offer: Offer) -> None:
     assert signs(make_config, {"name": "channel"}) == {"y": (1, -1, 1)}
     _, _, evaluator = prepare(make_config({"name": "channel"}))
     (note,) = (text for text in evaluator.notes if "reflected" in text)
-    assert "y is reflected about the middle of its interval and v changes sign" in note
+    assert (
+        "y is reflected about the middle of its interval and the network's v changes sign" in note
+    )
     assert '[network] odd = ["v.y"], even = ["u.y", "p.y"]' in note
 
 
@@ -140,10 +144,95 @@ def test_places_must_map_to_each_other(make_config: MakeConfig, offer: Offer) ->
     assert signs(make_config, {"name": "inside", "place": "both"}) == {"x": (1,)}
 
 
+def walls(q: Any) -> Any:
+    return q.u
+
+
+EQUATIONS: dict[str, Callable[[Any], Any]] = {
+    "source": lambda q: q.u_xx + 1,
+    "in the tail": lambda q: q.u_xx + 1 + torch.where(q.x < 0.1, 100.0, 0.0),
+    "in a corner of the tolerance": lambda q: 1000 * q.u_xx + 3 * q.u_x + 1e9,
+    "undefined": lambda q: q.u_xx + torch.log(0.5 - q.u),
+    "unknown": lambda q: q.u_xx - 1 - q.c * torch.exp(q.x),
+}
+CONDITIONS: dict[str, list[Condition]] = {
+    "walls": [Condition("walls", ("x=0", "x=1"), walls)],
+    "each wall": [Condition("left", "x=0", walls), Condition("right", "x=1", walls)],
+    "unlike walls": [
+        Condition("left", "x=0", walls),
+        Condition("right", "x=1", lambda q: q.u_x),
+    ],
+    "one wall": [Condition("left", "x=0", walls)],
+    "a slope in the middle": [
+        Condition("middle", "x=0.5", lambda q: {"u": q.u - 1, "s": q.u_x - 1})
+    ],
+    "around": [Condition("around", "x=0", lambda q: q.u - q.at(x=1).u)],
+}
+
+
+@frozen
+class Ends(Problem):
+    """One coordinate, and what is chosen of the above."""
+
+    name = "ends"
+    fields = ("u",)
+    domain = Box(x=(0, 1))
+
+    law: str = "source"
+    on: str = "walls"
+
+    def unknowns(self) -> dict[str, Unknown]:
+        return {"c": Unknown(0.0)} if self.law == "unknown" else {}
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        return {"law": EQUATIONS[self.law](q)}
+
+    def conditions(self) -> Iterator[Any]:
+        yield from CONDITIONS[self.on]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "even"),
+    [
+        ({}, True),
+        ({"on": "each wall"}, True),
+        ({"on": "unlike walls"}, False),
+        ({"on": "one wall"}, None),
+        ({"on": "a slope in the middle"}, False),
+        ({"on": "around"}, None),
+        ({"law": "in the tail"}, False),
+        ({"law": "in a corner of the tolerance"}, False),
+        ({"law": "undefined"}, None),
+        ({"law": "unknown"}, False),
+    ],
+)  # fmt: skip
+def test_what_is_known(
+    make_config: MakeConfig, offer: Offer, chosen: dict[str, str], even: bool | None
+) -> None:
+    """Told of a network that does not know it; warned of, where one is even that should not be."""
+    offer(Ends)
+    problem = {"name": "ends", **chosen}
+    assert (signs(make_config, problem) == {"x": (1,)}) == (even is True)
+    _, _, evaluator = prepare(make_config(problem, network={"even": ["x"]}))
+    assert any("becomes another one" in note for note in evaluator.notes) == (even is False)
+
+
+@pytest.mark.parametrize(
+    ("network", "warned"),
+    [({"even": ["u.y"]}, False), ({"odd": ["u.y"]}, True), ({"odd": ["v.y"], "even": ["p.y"]}, False)],
+)  # fmt: skip
+def test_parities_of_some_fields(
+    make_config: MakeConfig, offer: Offer, network: dict[str, Any], warned: bool
+) -> None:
+    offer(Channel)
+    _, _, evaluator = prepare(make_config({"name": "channel"}, network=network))
+    assert any("becomes another one" in note for note in evaluator.notes) == warned
+
+
 @pytest.mark.parametrize(
     ("network", "told"),
     [
-        ({}, "u changes sign: if it has one solution, [network] odd = [\"x\"]"),
+        ({}, "the network's u changes sign: if it has one solution, [network] odd = [\"x\"]"),
         ({"odd": ["x"]}, None),
         ({"odd": ["u.x"]}, None),
         ({"even": ["x"]}, "[network] even = [\"x\"]: the problem becomes another one"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from attrs import frozen
 
-from pinn.core import Box, Problem, Sampler
+from pinn.core import Box, Condition, Problem, Sampler
 from pinn.engine import Config, Run, train
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.run import trained
@@ -84,7 +84,7 @@ def test_network_and_optimizer_are_as_they_were(config: Callable[..., Config]) -
     notes = Told()
     with trained(config(101, "longer"), notes) as trainer:
         (text,) = undone(notes)
-        assert text.startswith("step 100: on new points the residual's mean square is ")
+        assert text.startswith("step 100: the residual's mean square is ")
         # One step of Adam from the beginning moves no number by more than its rate.
         for name, value in trainer.state.module.state_dict().items():
             assert float((value - kept["module"][name]).abs().max()) <= 0.02 * (1 + 1e-9)
@@ -131,3 +131,27 @@ def test_a_run_that_is_interrupted_goes_on_bitwise(
     again = train(cut)
     for name, value in parameters(whole).items():
         assert torch.equal(value, parameters(again)[name])
+
+
+@frozen
+class Plate(Problem):
+    """With one hot wall: a network that knows nothing has no residual, and no wall either."""
+
+    name = "plate"
+    fields = ("T",)
+    domain = Box(x=(0, 1), y=(0, 1))
+
+    def equations(self, q: Any) -> dict[str, torch.Tensor]:
+        return {"heat": q.T_xx + q.T_yy}
+
+    def conditions(self) -> Iterator[Condition]:
+        yield Condition("hot", "y=1", lambda q: q.T - 100 * torch.sin(torch.pi * q.x))
+
+
+def test_steps_that_fit_conditions_stay(make_config: MakeConfig, offer: Offer) -> None:
+    offer(Plate)
+    notes = Told()
+    points = {"interior": 100, "conditions": 20, "redraw": 50, "undo": 2}
+    stages = [{"name": "adam", "steps": 120, "lr": 0.02}]
+    train(make_config({"name": "plate"}, points=points, optimizers=stages), notes)
+    assert undone(notes) == []
