@@ -82,7 +82,7 @@ def _built(
         if other is not objective:
             _try(config.network, module, other, evaluator)
     evaluator.notes += notes_of_sizes(config.network, module, objective, first.factors)
-    evaluator.notes += notes_of_parities(config.network, objective)
+    evaluator.notes += notes_of_parities(config.network, other)  # of the last stage
     check_points_stay_apart([objective.equations, *objective.conditions.values(), evaluator.law])
     return module, objective, evaluator
 

@@ -246,3 +246,13 @@ def test_what_the_network_could_be_and_should_not_be_is_told(
     found = [text for text in evaluator.notes if "reflected" in text]
     assert len(found) == (told is not None)
     assert told is None or told in found[0]
+
+
+def test_the_problem_of_the_last_stage_counts(make_config: MakeConfig, offer: Offer) -> None:
+    offer(Channel)
+    stages = [
+        {"name": "adam", "steps": 1, "problem": {"tilt": 0.1}},
+        {"name": "adam", "steps": 1},
+    ]
+    _, _, evaluator = prepare(make_config({"name": "channel"}, optimizers=stages))
+    assert any("y is reflected" in note for note in evaluator.notes)
