@@ -97,7 +97,7 @@ def _tried(law: Residuals, chosen: Tensor) -> Found | None:
 
 def _residuals(law: Residuals, chosen: Tensor) -> Found:
     """At some of eight points."""
-    problem, points = law.problem, _points(law.problem)
+    problem, points = law.problem, some_points(law.problem, POINTS, 0.1)
     unknowns = start_values(problem, points)
 
     def fields_at(points: Tensor, chosen: Tensor) -> dict[str, Any]:
@@ -123,12 +123,12 @@ def _residuals(law: Residuals, chosen: Tensor) -> Found:
     return found.double(), max(1.0, *sizes)
 
 
-def _points(problem: Problem) -> Tensor:
-    """(8, dimension), inside the box."""
+def some_points(problem: Problem, count: int, margin: float) -> Tensor:
+    """(count, dimension), in the box without so much of each interval at both ends."""
     low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
     generator = torch.Generator().manual_seed(2)
-    drawn = torch.rand(POINTS, len(low), generator=generator, dtype=torch.float64)
-    return low + (high - low) * (0.1 + 0.8 * drawn)
+    drawn = torch.rand(count, len(low), generator=generator, dtype=torch.float64)
+    return low + (high - low) * (margin + (1 - 2 * margin) * drawn)
 
 
 def smooth_fields(problem: Problem, points: Any) -> Any:

@@ -13,15 +13,14 @@ from torch import Tensor
 from pinn.core.domain import Box
 from pinn.core.errors import out_of_memory
 from pinn.core.problem import Condition, Measurements, Problem
-from pinn.engine.derivatives.fields import components
-from pinn.engine.derivatives.mixing import smooth_fields
+from pinn.engine.derivatives.mixing import smooth_fields, some_points
 from pinn.engine.derivatives.residuals import Residuals
 from pinn.engine.derivatives.unknowns import start_values
 
 Signs = tuple[int, ...]
 """For each output of the network 1, if it is even about the middle of a coordinate, or −1, if odd."""
 MOST_OUTPUTS = 3
-"""Of whose signs all combinations are tried."""
+"""Whose signs are not stated, so that all combinations are tried."""
 POINTS = 256
 ROUNDING, NOTHING = 1e-11, 1e-14
 """Of a residual, beside the largest one and by itself."""
@@ -48,12 +47,12 @@ class Reflections:
     def problem(self) -> Problem:
         return self.equations.problem
 
-    def signs(self, coordinate: str) -> list[Signs] | None:
-        """All that do; None where that is not known, of data, shapes, or too many outputs."""
-        count = len(components(self.problem))
-        if count > MOST_OUTPUTS:
+    def signs(self, coordinate: str, stated: Sequence[int]) -> list[Signs] | None:
+        """All that do and agree with those stated, 0 for any; None where that is not known, of data,
+        shapes, or too many combinations."""
+        if stated.count(0) > MOST_OUTPUTS:
             return None
-        every = list(product((1, -1), repeat=count))
+        every = list(product(*((sign,) if sign else (1, -1) for sign in stated)))
         found = [self.keep(coordinate, signs) for signs in every]
         if None in found:
             return None
@@ -128,7 +127,7 @@ class _Mirror:
     def _agree(self, piece: _Piece, other: _Piece) -> bool | None:
         if len(piece.law.names) != len(other.law.names):
             return False
-        points = _points(self.problem)
+        points = some_points(self.problem, POINTS, 0.0)
         flip, shift = torch.ones_like(points[0]), torch.zeros_like(points[0])
         flip[self.axis], shift[self.axis] = -1, self._ends
         signs = torch.tensor(self.signs, dtype=points.dtype)
@@ -160,14 +159,6 @@ def _same_place(one: _Piece, other: _Piece) -> bool:
         return {name: round(value, 9) for name, value in piece.fixed.items()}
 
     return rounded(one) == rounded(other)
-
-
-def _points(problem: Problem) -> Tensor:
-    """(POINTS, dimension), all over the box."""
-    low, high = torch.tensor([problem.domain.lower, problem.domain.upper], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(4)
-    drawn = torch.rand(POINTS, len(low), generator=generator, dtype=torch.float64)
-    return low + (high - low) * drawn
 
 
 def _residuals(law: Residuals, network: Any, points: Tensor) -> Tensor:

@@ -29,11 +29,10 @@ def notes_of_parities(network: Network, objective: Objective) -> Iterator[str]:
     mirrors: dict[Signs, list[str]] = {}
     for name in problem.domain.names:
         stated = [of_output.get(name, 0) for of_output in own]
-        known = [tuple(stated)] if all(stated) else reflections.signs(name)
-        if not any(stated):
-            if known is not None and len(known) == 1:
-                mirrors.setdefault(known[0], []).append(name)
-        elif known is not None and all(_is_another(reflections, name, stated, s) for s in known):
+        kept = reflections.signs(name, stated)
+        if kept and not any(stated) and len(kept) == 1:
+            mirrors.setdefault(kept[0], []).append(name)
+        elif kept == [] and any(stated):
             yield (
                 f"[network] {_written(outputs, [name], stated)}: the problem becomes another one where "
                 f"{name} is reflected about the middle of its interval{_changed(outputs, stated)}, so "
@@ -45,15 +44,6 @@ def notes_of_parities(network: Network, objective: Objective) -> Iterator[str]:
             f"its interval{_changed(outputs, signs)}: if it has one solution, [network] "
             f"{_written(outputs, names, signs)} makes that sure"
         )
-
-
-def _is_another(
-    reflections: Reflections, coordinate: str, stated: Sequence[int], signs: Signs
-) -> bool:
-    """Whether the problem is, or `signs`, with which it is not, are others than those stated."""
-    if any(own not in (0, sign) for own, sign in zip(stated, signs, strict=True)):
-        return True
-    return reflections.keep(coordinate, signs) is False
 
 
 def _written(outputs: Sequence[str], coordinates: Sequence[str], signs: Sequence[int]) -> str:

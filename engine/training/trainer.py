@@ -233,8 +233,7 @@ class Trainer:
             interior, pool = self.drawn(anew)
         state.pool = pool
         state.move_points(interior, config.weighting, (o.analyzer for o in config.observers))
-        if self.may_undo:
-            state.keep()
+        state.kept = {}
         if self._redrawn_in != state.stage:
             every = self.stage.points.redraw
             often = f", and so every {every:,} steps" if every else ""

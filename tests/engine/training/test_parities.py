@@ -12,6 +12,7 @@ from attrs import frozen
 from pinn.core import Box, Condition, Measurements, Problem, Unknown
 from pinn.core.problem import conditions_of
 from pinn.engine import Config
+from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.parities import Reflections
 from pinn.engine.training.ready import prepare
 
@@ -23,7 +24,8 @@ def signs(make_config: MakeConfig, problem: dict[str, Any]) -> dict[str, tuple[i
     _, objective, _ = prepare(make_config(problem))
     named = [(c, objective.conditions[c.name]) for c in conditions_of(objective.problem)]
     reflections = Reflections(objective.equations, named)
-    found = {name: reflections.signs(name) for name in objective.problem.domain.names}
+    free = [0] * len(components(objective.problem))
+    found = {name: reflections.signs(name, free) for name in objective.problem.domain.names}
     return {name: signs[0] for name, signs in found.items() if signs and len(signs) == 1}
 
 
