@@ -13,7 +13,8 @@ from pinn.core.lazy import torch
 from pinn.problems import cavity_corners as corners
 
 CORNER = 0.1
-"""Distance from the lid's corners within which equations count less."""
+CORNER_REYNOLDS = 20.0
+"""Distance from the lid's corners within which equations count less: at most, and times Re."""
 
 
 @frozen
@@ -74,7 +75,7 @@ class Cavity(Problem):
         }
         if not self.splits_corners:
             return momentum
-        near = corners.distance(q.x, q.y, CORNER)
+        near = corners.distance(q.x, q.y, min(CORNER, CORNER_REYNOLDS / self.reynolds))
         return {name: near * residual for name, residual in momentum.items()}
 
     def conditions(self) -> Iterator[Condition]:
@@ -109,15 +110,18 @@ class Cavity(Problem):
 
     def ansatz(self, q: Any) -> Mapping[str, Any]:
         """ψ = (x (1 − x) y (1 − y))² N + u_lid(x) y² (y − 1); with a constant lid the flows in its
-        corners stand in place of the second term, and their pressure beside that of the network."""
+        corners stand in place of the second term, a factor that fits them in place of the first, and
+        their pressure beside that of the network."""
         if not self.hard:
             return super().ansatz(q)
         x, y = q.x, q.y
-        free = (x * (1 - x) * y * (1 - y)) ** 2 * q.psi
-        if self.splits_corners:
-            p = q.p + corners.pressures(x, y, self.reynolds)
-            return {"psi": 16 * free + corners.lifting(x, y), "p": p}
-        return {"psi": free + self.lid_velocity(x) * y**2 * (y - 1), "p": q.p}
+        if not self.splits_corners:
+            free = (x * (1 - x) * y * (1 - y)) ** 2 * q.psi
+            return {"psi": free + self.lid_velocity(x) * y**2 * (y - 1), "p": q.p}
+        return {
+            "psi": corners.vanishing(x, y) * q.psi + corners.lifting(x, y),
+            "p": q.p + corners.pressures(x, y, self.reynolds),
+        }
 
     def observables(self, q: Any) -> Mapping[str, torch.Tensor]:
         """Speed first: the paper's error is that of √(u² + v²)."""

@@ -22,6 +22,9 @@ CORNER_D = 2 * pi / (pi**2 - 4)
 TINY = 1e-17
 """How far beyond its walls a corner is taken to be, so that it has finite values: those of the lid."""
 
+LEAST = 1e-18
+"""Of a denominator that is zero in a corner alone; its square is a number in single precision, too."""
+
 
 def streamfunction(x: Any, depth: Any) -> Any:
     """ψ = b s + θ (c x + d s) of the left corner: ψ = 0 on both walls, ψ_s = −1 on the lid, s = 0, and
@@ -44,6 +47,21 @@ def lifting(x: Any, y: Any) -> Any:
     left, right = (streamfunction(distance, 1 - y) for distance in (x, 1 - x))
     fading = _step(x)
     return _step(y) * ((1 - fading) * left + fading * right)
+
+
+def vanishing(x: Any, y: Any) -> Any:
+    """A function that vanishes with its slope on all four walls: a smooth network is multiplied by it.
+
+    With the depth s = 1 − y it is 3 y² / (1/x² + 1/(1 − x)² + 1/s²). Near an upper corner that goes like
+    (r sin θ cos θ)², and inertia, the largest that is left of the flow there, is Re r² g(θ) with
+    g / (sin θ cos θ)² from 0.029 to 0.038: the network has a finite value to learn; beside x² s² it
+    would have to grow like 1/r². In the lower corners it goes like x² y², nearly as Moffatt's eddies do,
+    r^3.74 (J. Fluid Mech. 18 (1964) 1). Walls joined so are Rvachev's: N. Sukumar & A. Srivastava,
+    Comput. Methods Appl. Mech. Engrg. 389 (2022) 114333.
+    """
+    left, right, depth = x, 1 - x, 1 - y
+    joined = (right * depth) ** 2 + (left * depth) ** 2 + (left * right) ** 2
+    return 3 * (left * right * depth * y) ** 2 / (joined + LEAST)
 
 
 def pressures(x: Any, y: Any, reynolds: float) -> Any:
