@@ -18,6 +18,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflat
 
 from pinn.core.errors import PartError, Whence, out_of_memory
 from pinn.core.tracebacks import first_line
+from pinn.engine.training.constants import lifted
 from pinn.engine.training.of_points import Kept, split
 
 STEPS_THAT_PAY = 1000
@@ -109,17 +110,19 @@ def _compiled_anew() -> int:
 def _compiled(function: Callable[..., Any], arguments: Sequence[Any], same_points: bool) -> Step:
     """What to call instead of `function` with the tensors of arguments like these."""
     graph, form = _traced(function, arguments)
+    graph, numbers = lifted(graph)
     if not same_points:
         whole = torch.compile(graph, fullgraph=True, dynamic=False)
-        return lambda tensors: tree_unflatten(whole(*tensors), form)
+        return lambda tensors: tree_unflatten(whole(*tensors, *numbers), form)
     fixed = [place == POINTS for place, given in enumerate(arguments) for _ in tree_leaves(given)]
-    of_points, rest = split(graph, fixed)
+    of_points, rest = split(graph, [*fixed, *(True for _ in numbers)])
     step = torch.compile(rest, fullgraph=True, dynamic=False)
     kept = Kept(of_points)
 
     def call(tensors: Sequence[Tensor]) -> Any:
         points = list(compress(tensors, fixed))
-        return tree_unflatten(step(*tensors, *kept(points, tensors)), form)
+        given = [*tensors, *numbers]
+        return tree_unflatten(step(*given, *kept(points, given)), form)
 
     return call
 
@@ -137,7 +140,7 @@ def _traced(
         return tuple(found)
 
     try:
-        graph = make_fx(flat)(*tensors)
+        graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
     except Exception as error:
         function(*arguments)  # what fails uncompiled as well fails for a reason of its own
         raise _cannot(error) from error
