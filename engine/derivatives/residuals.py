@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinn.core.errors import PinnError
 from pinn.core.problem import Problem
-from pinn.engine.derivatives.ansatz import NetworkCall, Unknowns, exact_fields, field_series
+from pinn.engine.derivatives.ansatz import NetworkCall, Unknowns, field_series
 from pinn.engine.derivatives.expressions import Expansion, derivative_of_series, expanded
 from pinn.engine.derivatives.fields import components
 from pinn.engine.derivatives.jets import Jets
@@ -27,7 +27,6 @@ from pinn.engine.derivatives.quantities import (
     named_tensors,
 )
 from pinn.engine.derivatives.series import Series
-from pinn.engine.derivatives.unknowns import true_values
 
 Law = Callable[[Quantities], Any]
 Earlier = tuple[NetworkCall, Unknowns | None]
@@ -229,21 +228,3 @@ def _written(problem: Problem, forms: Forms) -> str:
             letters = "".join(name * degree for name, degree in zip(names, index, strict=True))
             terms.append(f"{factor:g} {field}{'_' if letters else ''}{letters}")
     return " + ".join(terms)
-
-
-def exact_residuals(law: Residuals, points: Tensor) -> Tensor:
-    """Residuals (len(names), n) of the problem's own exact `solution`."""
-    problem, true = law.problem, true_values(law.problem, points)
-
-    def resolve(points: Tensor) -> Resolve:
-        fields = exact_fields(problem, points, law.jets)
-        if fields is None:
-            raise PinnError(f"{problem.name} has no exact solution")
-        return read_series(problem, points, fields)
-
-    def elsewhere(others: Tensor, there: Tensor | None) -> Quantities:
-        places = places_of(problem, others, elsewhere, there)
-        return law_quantities(problem, places, resolve(others), true)
-
-    where, normals, _ = law.split(points)
-    return law.at(where, resolve(where), true, elsewhere, normals)

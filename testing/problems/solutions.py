@@ -67,7 +67,7 @@ def _solution(problem: Problem, points: Tensor) -> Mapping[str, Any] | None:
     return problem.solution(Quantities(places, (), unknowns=true_values(problem, points)))
 
 
-def _exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
+def exact_residuals(law: Residuals, points: Tensor) -> tuple[Tensor, Tensor]:
     """Those of the exact solution (names, n), and the size of the terms that make each, (names,).
 
     The size of the terms is how strongly the residual answers when every derivative is nudged by a small
@@ -127,7 +127,7 @@ def _exact_series(problem: Problem, points: Tensor, carried: Jets) -> dict[str, 
 def _check_satisfied(law: PlacedLaw) -> None:
     """Raises AssertionError if the exact solution does not satisfy it: by how much, and where."""
     problem, single, what = law.residuals.problem, law.residuals.single, law.called
-    exact, sizes = _exact_residuals(law.residuals, law.points)
+    exact, sizes = exact_residuals(law.residuals, law.points)
     for name, residuals, size in zip(law.residuals.names, exact, sizes, strict=True):
         named = f"equation {name!r}"
         if single is not None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pinn.core import Box, PinnError, Problem
 from pinn.engine.derivatives.probing import residuals
-from pinn.engine.derivatives.residuals import exact_residuals, quantities
+from pinn.engine.derivatives.residuals import quantities
 
 Close = Callable[..., None]
 
@@ -150,29 +150,6 @@ def test_an_ansatz_may_make_a_field_constant() -> None:
     problem = Zero()
     r = residuals(problem, lambda q: {"r": q.u + q.u_x}, WHAT)(linear([[1.0, 1.0]]), points())
     assert torch.equal(r, torch.ones_like(r))
-
-
-def test_exact_residuals_of_the_exact_solution_vanish() -> None:
-    problem = Heat(kappa=0.7)
-    found = exact_residuals(residuals(problem, problem.equations, WHAT), points(50))
-    assert float(found.abs().max()) < 1e-12
-
-
-def test_exact_residuals_show_a_wrong_equation() -> None:
-    problem = Heat()
-    wrong = residuals(problem, lambda q: {"heat": q.u_t - 0.2 * q.u_xx}, WHAT)
-    assert float(exact_residuals(wrong, points(50)).abs().max()) > 0.1
-
-
-def test_exact_residuals_need_a_solution() -> None:
-    @frozen
-    class Unsolved(Heat):
-        def solution(self, q: Any) -> None:
-            return None
-
-    problem = Unsolved()
-    with pytest.raises(PinnError, match="heat has no exact solution"):
-        exact_residuals(residuals(problem, problem.equations, WHAT), points())
 
 
 def test_fields_are_the_columns_of_the_network_in_order(close: Close) -> None:
