@@ -19,6 +19,10 @@ WRONG, DIVERGED = 0.5, 1e3
 """Relative errors from which a solution is another one, and from which it is none."""
 FALLEN = 100.0
 """By what the loss of a run has fallen that seems to succeed."""
+MOST = 0.9
+"""Share of the loss that one condition has where it alone is not met."""
+LARGE_RATE = 0.02
+"""Learning rates above it are seldom meant: 1e-3 is recommended (Wang et al. 2023, arXiv 2308.08468)."""
 
 
 NEGLIGIBLE = 1e-14
@@ -104,25 +108,71 @@ class Error(Analyzer):
             )
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:
-        """A loss that is small beside an error that is not: another solution was found, or none."""
-        error, (_, losses) = records.last("rel_l2"), records.series("loss.unweighted")
-        if error is not None and error > DIVERGED:
+        """What the worst error of a field and the course of the loss say together."""
+        begin = len("rel_l2.")
+        known = {n[begin:]: records.last(n) for n in records.names if n.startswith("rel_l2.")}
+        errors = {field: error for field, error in known.items() if error is not None}
+        if not errors:
+            return
+        worst = max(errors, key=lambda field: errors[field])
+        error, of = errors[worst], f" of {worst}" if len(errors) > 1 else ""
+        if error > DIVERGED:
             yield Conclusion(
-                f"The error is {error:.2g} times the solution: the training has diverged.",
+                f"The error{of} is {error:.2g} times the solution: the training has diverged.",
                 "a smaller learning rate (lr in [[optimizers]]), or less of it at first (warmup)",
             )
-            return
-        if error is None or len(losses) < 2 or not losses[-1] > 0:
-            return
-        fallen = float(losses[0] / losses[-1])
-        if error > WRONG and fallen > FALLEN:
+        elif error > WRONG and (fallen := _fallen(records)) is not None:
+            yield _unsolved(records, f"the error{of} is {error:.2g} of the solution", fallen)
+        else:
+            each = [f"{value:.2g} of {field}" for field, value in errors.items()]
             yield Conclusion(
-                f"The loss has fallen by a factor of {fallen:.2g}, but the error is {error:.2g} of the "
-                "solution: the network satisfies the equation where it is asked to, and is another "
-                "function.",
-                "more points, redrawn while training ([points] redraw = 1000); larger factors of the "
-                "conditions in [weighting.factors], or conditions that hold exactly (hard = true)",
-                "Krishnapriyan et al. 2021; Daw et al. 2023",
+                f"The relative L2 error is {', '.join(each) if of else f'{error:.2g}'}."
             )
-        elif error < WRONG:
-            yield Conclusion(f"The relative L2 error is {error:.2g}.")
+
+
+def _fallen(records: Records) -> float | None:
+    """By what the loss has fallen since it was first recorded; None where nobody can tell."""
+    _, losses = records.series("loss.unweighted")
+    return float(losses[0] / losses[-1]) if len(losses) > 1 and losses[-1] > 0 else None
+
+
+def _unsolved(records: Records, error: str, fallen: float) -> Conclusion:
+    """Of a run whose loss has fallen by this factor, and whose error is above `WRONG`."""
+    name, misfit, share = _left_most(records)
+    if share > MOST:
+        return Conclusion(
+            f"The condition {name!r} is not met: its misfit is {misfit:.2g} (root mean square), "
+            f"{100 * share:.0f} % of the loss without weights and factors, and {error}.",
+            f"a larger factor for it (factors = {{{name} = …}} in [weighting]), a balance of the terms, "
+            "or conditions that hold exactly (hard = true)",
+            "Wang et al. 2021",
+        )
+    if fallen > FALLEN:
+        return Conclusion(
+            f"The loss has fallen by a factor of {fallen:.2g}, but {error}: the network satisfies the "
+            "equation where it is asked to, and is another function.",
+            "more points, redrawn while training ([points] redraw = 1000); larger factors of the "
+            "conditions in [weighting.factors], or conditions that hold exactly (hard = true); where "
+            "neither helps, see whether equation and reference are of the same problem",
+            "Krishnapriyan et al. 2021; Daw et al. 2023",
+        )
+    course = f"has fallen by a factor of {fallen:.2g} alone" if fallen > 1 else "has not fallen"
+    _, rates = records.series("learning_rate")
+    if len(rates) and rates[0] > LARGE_RATE:
+        advice = (
+            f"a smaller learning rate: it was {rates[0]:.2g} at first, and 1e-3 is usual with Adam"
+        )
+    else:
+        advice = "more steps, another learning rate, or [network] normalise = true"
+    return Conclusion(
+        f"The loss {course}, and {error}: little was learnt.", advice, "Wang et al. 2023"
+    )
+
+
+def _left_most(records: Records) -> tuple[str, float, float]:
+    """The condition whose misfit is the largest, that misfit, and its share of the unweighted loss."""
+    total = records.last("loss.unweighted") or math.inf
+    begin = len("misfit.")
+    known = [(records.last(n) or 0.0, n[begin:]) for n in records.names if n.startswith("misfit.")]
+    misfit, name = max(known, default=(0.0, ""))
+    return name, misfit, misfit**2 / total

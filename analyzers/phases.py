@@ -112,8 +112,8 @@ def _in_diffusion(records: Records, end: int, last: int) -> Conclusion:
         f"Training is stuck in diffusion: fitting ended at step {end:,}, and by step {last:,} "
         f"total diffusion has not begun{level}.",
         'residual-based attention (weighting.name = "rba"), more points ([points] interior), or '
-        "a stage of L-BFGS behind this one; without attention, the authors' runs took 19,000 to "
-        "91,700 steps",
+        "second order behind Adam, where no stage has it (ss-broyden); without attention, the "
+        "authors' runs took 19,000 to 91,700 steps",
         SOURCE,
     )
 

@@ -230,13 +230,25 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)
         if isinstance(a, list) and isinstance(b, list):
-            a, b = _numbered(a), _numbered(b)
+            if key == "analyzers" and _names(a) and _names(b):
+                a, b = dict(zip(_names(a), a, strict=True)), dict(zip(_names(b), b, strict=True))
+                if [n for n in a if n in b] != [n for n in b if n in a]:
+                    found.append(f"{path}{key}: in another order")
+            else:
+                a, b = _numbered(a), _numbered(b)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{path}{key}.")
         elif a != b:
             there, here = ("absent" if value is None else repr(value) for value in (a, b))
             found.append(f"{path}{key}: {there} there, {here} here")
     return found
+
+
+def _names(values: list[Any]) -> list[str]:
+    """Of tables that have names, no two the same; none otherwise."""
+    named = (value.get("name") for value in values if isinstance(value, dict))
+    names = [name for name in named if isinstance(name, str)]
+    return names if len(set(names)) == len(values) else []
 
 
 def _numbered(values: list[Any]) -> Any:

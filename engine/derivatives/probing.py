@@ -248,11 +248,14 @@ def _check_names(problem: Problem) -> None:
     fields = dict.fromkeys([*problem.fields, *components(problem)])
     names = [*problem.domain.names, *fields, *unknowns_of(problem)]
     for name in names:
-        if names.count(name) > 1 or name.startswith("_") or hasattr(Quantities, name):
-            raise PartError(
-                problem.name,
-                Whence(problem),
-                f": {name!r} cannot name a coordinate, field or unknown: names must differ, not begin "
-                'with "_", and not be what q has besides: d, d_n, at, earlier, integral, interpolated, '
-                "normal",
+        if names.count(name) > 1:
+            why = "is the name of two of them"
+        elif name.startswith("_") or hasattr(Quantities, name):
+            why = (
+                'cannot be one: they do not begin with "_", and are not what q has besides: d, d_n, at, '
+                "earlier, integral, interpolated, normal"
             )
+        else:
+            continue
+        what = f": coordinates, fields and unknowns are attributes of q; {name!r} {why}"
+        raise PartError(problem.name, Whence(problem), what)

@@ -88,7 +88,7 @@ def draw_report(
         "report.html",
         about=about,
         complete=bool(summary.get("complete")),
-        steps=records.rows[-1]["step"] if records.rows else 0,
+        steps=max(records.rows[-1]["step"] if records.rows else 0, summary.get("steps", 0)),
         facts=[("Run", printable(directory.path.resolve().name, 200)), *about.facts],
         results=results(config, records),
         phases=[(section.name, section.spans) for section in of_analyzers if section.spans],
@@ -174,7 +174,7 @@ def _costs(seconds: Mapping[str, float]) -> list[tuple[str, float, str]]:
     return [
         (name, spent, f"{100 * spent / training:.1f} %" if training else "–")
         for name, spent in seconds.items()
-        if name != "training"
+        if name not in ("training", "compiling")
     ]
 
 

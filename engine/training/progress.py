@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,10 @@ from pinn.core.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+
+
+LATELY = 60.0
+"""Seconds over which the speed is measured: stages differ, and so does what else the machine does."""
 
 
 class Reporter:
@@ -40,28 +45,30 @@ class Paced(Reporter):
 
     def begin(self, done: int, total: int) -> None:
         self.total = total
-        self._first: tuple[float, int] | None = None
+        self._recent: deque[tuple[float, int]] = deque()
         self._next = time.monotonic() + self.seconds
 
     def shorten(self, total: int) -> None:
         self.total = total
 
     def step(self, step: int, loss: float, shown: Mapping[str, float | str]) -> None:
-        speed = self._speed(step)
-        if time.monotonic() < self._next and step < self.total:
+        now = time.monotonic()
+        if not self._recent:  # what came before, such as compiling, does not count
+            self._recent.append((now, step))
+        if now < self._next and step < self.total:
             return
-        self.show(step, f"{_values(loss, shown)}  {speed}")
+        self.show(step, f"{_values(loss, shown)}  {self._speed(now, step)}")
         self._next = time.monotonic() + self.seconds
 
     def show(self, step: int, text: str) -> None:
         raise NotImplementedError
 
-    def _speed(self, step: int) -> str:
-        """Steps per second and the time left; the first step, which may compile, does not count."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now, step
-        begin, first = self._first
+    def _speed(self, now: float, step: int) -> str:
+        """Steps per second lately, and the time that is left at that pace."""
+        while len(self._recent) > 1 and self._recent[1][0] < now - LATELY:
+            self._recent.popleft()
+        begin, first = self._recent[0]
+        self._recent.append((now, step))
         if step == first or now == begin:
             return ""
         rate = (step - first) / (now - begin)

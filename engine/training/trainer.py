@@ -237,7 +237,8 @@ class Trainer:
         if self._redrawn_in != state.stage:
             every = self.stage.points.redraw
             often = f", and so every {every:,} steps" if every else ""
-            self.reporter.note(f"step {state.step}: new points; their weights start again{often}")
+            weights = "" if config.weighting.static else "; their weights start again"
+            self.reporter.note(f"step {state.step}: new points{weights}{often}")
         self._redrawn_in = state.stage
 
     def drawn(self, anew: bool) -> tuple[Tensor, Tensor | None]:
@@ -437,6 +438,7 @@ class Trainer:
             "loss": sum(terms.values()),
             **{f"loss.{name}": value for name, value in terms.items()},
             "loss.unweighted": self.unweighted_loss(evaluation),
+            **{f"misfit.{n}": math.sqrt(v) for n, v in self.mean_squares(evaluation).items()},
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
             **{f"factor.{name}": value for name, value in self.state.balance.items()},
@@ -451,11 +453,16 @@ class Trainer:
         return {f"time_step.{name}": 1 / rate for name, rate in named if rate}
 
     def unweighted_loss(self, evaluation: Evaluation) -> float:
-        """Σ mean r² + condition losses: comparable from step to step, whatever the weights do."""
-        balance = [self.state.balance.get(n, 1.0) or math.inf for n in self.objective.names]
-        terms = evaluation.terms / evaluation.terms.new_tensor(balance)
-        conditions = terms[len(self.objective.equations.names) :]
-        return float((evaluation.residuals**2).mean(1).sum() + conditions.sum())
+        """Σ_k mean(r_k²) + Σ_c mean(r_c²): whatever weights and factors do."""
+        of_conditions = sum(self.mean_squares(evaluation).values())
+        return float((evaluation.residuals**2).mean(1).sum()) + of_conditions
+
+    def mean_squares(self, evaluation: Evaluation) -> dict[str, float]:
+        """mean(r_c²) of each condition, but of those whose factor is 0."""
+        named = zip(self.objective.names, evaluation.terms.tolist(), strict=True)
+        factors = self.objective.factors.tolist()
+        conditions = [*zip(named, factors, strict=True)][len(self.objective.equations.names) :]
+        return {name: term / factor for (name, term), factor in conditions if factor}
 
     def view(self) -> View:
         """What analyzers see of the state as it is."""

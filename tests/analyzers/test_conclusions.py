@@ -106,14 +106,45 @@ def test_terms_that_hold_each_other_are_named_once_the_loss_stands_still() -> No
 
 def test_a_small_loss_with_a_large_error_is_another_solution() -> None:
     fallen = {"loss__unweighted": lambda step: 1 / step**2}
-    (wrong,) = concluded(Error(), recorded(rel_l2=0.99, **fallen))
+    (wrong,) = concluded(Error(), recorded(rel_l2__u=0.99, **fallen))
     assert "is another function" in wrong.finding
     assert wrong.advice
-    (right,) = concluded(Error(), recorded(rel_l2=0.01, **fallen))
+    (right,) = concluded(Error(), recorded(rel_l2__u=0.01, **fallen))
     assert (right.finding, right.advice) == ("The relative L2 error is 0.01.", "")
-    (beyond,) = concluded(Error(), recorded(rel_l2=1e9, **fallen))
+    (beyond,) = concluded(Error(), recorded(rel_l2__u=1e9, **fallen))
     assert "diverged" in beyond.finding
-    assert concluded(Error(), recorded(rel_l2=0.99, loss__unweighted=1.0)) == []
+
+
+def test_the_worst_field_is_judged() -> None:
+    fallen = {"loss__unweighted": lambda step: 1e6 / step**2}
+    (wrong,) = concluded(Error(), recorded(rel_l2__u=0.02, rel_l2__v=0.99, **fallen))
+    assert "the error of v is 0.99" in wrong.finding
+    (right,) = concluded(Error(), recorded(rel_l2__u=0.02, rel_l2__v=0.01, **fallen))
+    assert right.finding == "The relative L2 error is 0.02 of u, 0.01 of v."
+
+
+def test_the_condition_that_is_not_met_is_named() -> None:
+    left = {"rel_l2__u": 0.99, "loss__unweighted": 0.49, "misfit__initial": 0.69}
+    (found,) = concluded(Error(), recorded(**left, misfit__walls=0.1))
+    assert "'initial' is not met: its misfit is 0.69" in found.finding
+    assert "97 % of the loss" in found.finding
+    assert "factors = {initial = …}" in found.advice
+
+
+@pytest.mark.parametrize(("rate", "named"), [(0.2, "it was 0.2 at first"), (1e-3, "more steps")])
+def test_where_little_was_learnt_it_is_said(rate: float, named: str) -> None:
+    stuck = {"rel_l2__u": 0.99, "loss__unweighted": 1.0, "learning_rate": rate}
+    (found,) = concluded(Error(), recorded(**stuck))
+    assert found.finding == (
+        "The loss has not fallen, and the error is 0.99 of the solution: little was learnt."
+    )
+    assert named in found.advice
+
+
+def test_a_learning_rate_that_is_far_too_large_is_named(make_config: MakeConfig) -> None:
+    (found,) = of_run(make_config, {"name": "error", "every": 20}, steps=200, lr=0.5)
+    assert "little was learnt" in found.finding
+    assert "a smaller learning rate: it was 0.5 at first" in found.advice
 
 
 def test_points_that_resolve_nothing_end_at_another_solution(make_config: MakeConfig) -> None:

@@ -527,3 +527,13 @@ def test_what_nohup_has_ignored_stays_ignored() -> None:
             assert not stop()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 50.0])
+def test_misfit_and_unweighted_loss_know_no_factors(make_config: MakeConfig, factor: float) -> None:
+    table = {"name": "vanilla", "factors": {"walls": factor}}
+    config = make_config({"name": "helmholtz", "a1": 1, "a2": 1}, weighting=table)
+    last = train(config).summary["final"]
+    mean_square = last["loss.walls"] / factor
+    assert last["misfit.walls"] ** 2 == pytest.approx(mean_square)
+    assert last["loss.unweighted"] == pytest.approx(last["loss.helmholtz"] + mean_square)
