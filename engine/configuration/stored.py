@@ -9,7 +9,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from pinn.core.errors import PinnError
@@ -30,6 +30,7 @@ class Summary:
         failures: of analyzers, by name.
         seconds: what training and each analyzer took.
         steps_per_second: None where nothing was trained.
+        notes: what was said of problem, network and optimizers, a sentence each.
     """
 
     problem: str
@@ -40,6 +41,7 @@ class Summary:
     failures: dict[str, list[str]]
     seconds: dict[str, float]
     steps_per_second: float | None = None
+    notes: list[str] = field(factory=list)
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What a person should conclude from a run: what its analyzers say, those with advice first."""
+"""What a person should conclude from a run: what its analyzers say, and what was noted in training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 
 from attrs import frozen
 
+from pinn.core.errors import PinnError
 from pinn.core.plots import Conclusion
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.unbuilt import Unbuilt
 from pinn.engine.reporting.content import Section, sections
+
+NOTE = "note"
+"""Who said what was said while the run trained."""
 
 
 @frozen
@@ -29,7 +33,8 @@ class Diagnosis:
         """A paragraph a conclusion: what is seen, what to try, by which analyzer and after whom."""
         if not self.conclusions:
             return (
-                "Nothing to conclude: no analyzer of the run has measured enough to say something."
+                "Nothing to conclude from what was measured. Of runs that fail the analyzers balance, "
+                "compression, fresh, phases and search have the most to say."
             )
         return "\n\n".join(_paragraph(who, conclusion) for who, conclusion in self.conclusions)
 
@@ -47,12 +52,20 @@ def diagnose(path: str | Path) -> Diagnosis:
     faults = [config.lacking] if isinstance(config, Unbuilt) else []
     faults += [f"{directory.metrics}: {text}" for text in records.damage]
     faults += [f"{section.name}: {fault}" for section in of_analyzers for fault in section.faults]
-    return Diagnosis(concluded(of_analyzers), faults)
+    try:
+        notes = directory.read_summary().get("notes", [])
+    except PinnError as error:
+        notes, faults = [], [*faults, str(error)]
+    return Diagnosis(concluded(of_analyzers, notes), faults)
 
 
-def concluded(of_analyzers: Sequence[Section]) -> list[tuple[str, Conclusion]]:
+def concluded(
+    of_analyzers: Sequence[Section], notes: Sequence[str]
+) -> list[tuple[str, Conclusion]]:
+    """What calls for something, then what was noted in training, then what is well."""
     found = [(s.name, conclusion) for s in of_analyzers for conclusion in s.conclusions]
-    return sorted(found, key=lambda pair: not pair[1].advice)
+    noted = [(NOTE, Conclusion(f"{note[:1].upper()}{note[1:]}.")) for note in notes]
+    return sorted(found + noted, key=lambda pair: (not pair[1].advice, pair[0] != NOTE))
 
 
 def _paragraph(who: str, conclusion: Conclusion) -> str:

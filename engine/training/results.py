@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,10 @@ def write_results(trainer: Trainer, report: bool = True) -> None:
     write_predictions(directory, evaluator.grid, evaluator.on_grid(state.module))
     parameters = sum(p.numel() for p in state.module.parameters())
     problem = trainer.config.problem.name
-    write_summary(directory, trainer.observing, problem, trainer.done, state.step, parameters)
+    notes = evaluator.notes
+    write_summary(
+        directory, trainer.observing, problem, trainer.done, state.step, parameters, notes
+    )
     if not report:
         return
     trainer.reporter.note("drawing the report")
@@ -62,8 +65,9 @@ def write_summary(
     complete: bool,
     steps: int,
     parameters: int,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write `summary.json`: final values, failures of analyzers, times."""
+    """Write `summary.json`: final values, failures of analyzers, times, notes."""
     records, seconds = observing.records, observing.seconds
     last = records.rows[-1] if records.rows else {}
     training = seconds.get("training", 0.0)
@@ -77,5 +81,6 @@ def write_summary(
         "failures": {name: texts for name, texts in failures.items() if texts},
         "seconds": seconds,
         "steps_per_second": steps / training if training else None,
+        "notes": [*notes],
     }
     write_atomically(directory.summary, json.dumps(summary, indent=2).encode())

@@ -129,7 +129,7 @@ def _help(processes: Processes, toml: str) -> None:
 def _trained_by(
     processes: Processes, config: Config, reporter: Reporter, stop: Callable[[], bool]
 ) -> Iterator[Trainer]:
-    with _notes_for_warnings(reporter), ready(processes, config, reporter) as trainer:
+    with _notes_for_warnings(reporter) as warned, ready(processes, config, reporter) as trainer:
         with stop_signals() as signalled:
             reporter.begin(trainer.state.step, config.steps)
             try:
@@ -138,24 +138,25 @@ def _trained_by(
                 )
             finally:
                 reporter.end()
+        trainer.evaluator.notes += warned
         yield trainer
 
 
 @contextmanager
-def _notes_for_warnings(reporter: Reporter) -> Iterator[None]:
-    """Show a warning once, as a note."""
-    shown: set[str] = set()
+def _notes_for_warnings(reporter: Reporter) -> Iterator[list[str]]:
+    """Show a warning once, as a note; gives the list of them, which grows."""
+    shown: list[str] = []
 
     def show(message: Warning | str, *_: Any) -> None:
         if str(message) not in shown:
-            shown.add(str(message))
+            shown.append(str(message))
             reporter.note(f"note: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
         # Fewer digits are nobody's wish here.
         warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
-        yield
+        yield shown
 
 
 def train_seeds(
@@ -199,7 +200,7 @@ def _train_together(
         failures[name] = error
         reporter.note(f"{name} failed: {error}")
 
-    with _notes_for_warnings(reporter), ExitStack() as stack, stop_signals() as signalled:
+    with _notes_for_warnings(reporter) as warned, ExitStack() as stack, stop_signals() as signalled:
         trainers = [
             stack.enter_context(ready(ALONE, each, Reporter() if k else reporter, compiled=False))
             for k, each in enumerate(configs)
@@ -216,6 +217,7 @@ def _train_together(
         finally:
             reporter.end()
         for trainer in (t for t in trainers if t.config.directory.name not in failures):
+            trainer.evaluator.notes += warned
             with blaming():
                 write_results(trainer, report)
         return sum(map(_size, trainers)), failures

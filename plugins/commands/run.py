@@ -39,11 +39,12 @@ def run(file: Path, overrides: tuple[str, ...]) -> None:
     except KeyboardInterrupt:  # the second one, or while the report is drawn
         click.echo(f"interrupted; what was saved stays; continue with: {again}")
         raise SystemExit(SIGINT_STATUS) from None
+    if finished.summary["final"]:
+        events = [event for o in config.observers for event in o.analyzer.events]
+        click.echo(_report(finished.summary, events))
     if not finished.complete:
         click.echo(f"stopped at step {finished.summary['steps']:,}; continue with: {again}")
         raise SystemExit(SIGINT_STATUS)
-    events = [event for o in config.observers for event in o.analyzer.events]
-    click.echo(_report(finished.summary, events))
     click.echo(f"report: {shown(finished.path / 'report.html')}")
 
 

@@ -26,8 +26,8 @@ RECIPES = {
 }
 
 
-ACCURATE, ANY = "accurate", "any"
-"""The recipe that there is for every problem, and the file for one that has none of its own."""
+PAPER, ANY = "paper", "any"
+"""The recipe that is for one problem alone; and the file for a problem that has none of its own."""
 FIRST = "burgers"
 """The problem of a configuration that nobody asked another for."""
 
@@ -40,17 +40,17 @@ FIRST = "burgers"
     default="fast",
     help="; ".join(f"{name}: {what}" for name, what in RECIPES.items()),
 )
-@click.option("--problem", help=f"Whose; with --recipe {ACCURATE} any that is installed.")
+@click.option("--problem", help=f"Whose: any that is installed, but with --recipe {PAPER}.")
 def init(file: Path, recipe: str, problem: str | None) -> None:
     """Write a commented configuration to FILE (pinn.toml)."""
     if file.exists():
         raise PinnError(f"{file}: exists already; name another file")
-    text = _accurate(problem or FIRST) if recipe == ACCURATE else _template(recipe)
-    if problem and recipe != ACCURATE:
+    if problem and recipe == PAPER:
+        others = " or ".join(name for name in RECIPES if name != PAPER)
         raise PinnError(
-            f"--problem: the recipe {recipe!r} is for one problem alone; for yours, add --recipe "
-            f"{ACCURATE}"
+            f"--problem: the recipe {PAPER!r} is for one problem alone; for yours, add --recipe {others}"
         )
+    text = _template(PAPER) if recipe == PAPER else _recipe(recipe, problem or FIRST)
     train_it = f"pinn run {shlex.quote(str(file))}"
     try:
         file.write_text(text.replace("pinn run pinn.toml", train_it), encoding="utf-8")
@@ -59,17 +59,17 @@ def init(file: Path, recipe: str, problem: str | None) -> None:
     click.echo(f"wrote {file}; train it with: {train_it}")
 
 
-def _accurate(problem: str) -> str:
-    """The recipe of this problem, or one that is for any.
+def _recipe(recipe: str, problem: str) -> str:
+    """That of this problem, or one that is for any.
 
     Raises:
         PinnError: no problem is called so.
     """
     registry().find("problem", problem)
-    own = f"{ACCURATE}-{problem}"
+    own = f"{recipe}-{problem}"
     if files(__package__).joinpath(f"templates/{own}.toml").is_file():
         return _template(own)
-    return _template(f"{ACCURATE}-{ANY}").replace("PROBLEM", problem)
+    return _template(f"{recipe}-{ANY}").replace("PROBLEM", problem)
 
 
 def _template(name: str) -> str:

@@ -191,11 +191,12 @@ def test_the_accurate_recipe_of_each_problem_is_measured(problem: str, file: str
     assert text.startswith("# Recipe accurate. ")
 
 
-def test_the_accurate_recipe_of_a_strangers_problem(offer: Any) -> None:
+@pytest.mark.parametrize("recipe", ["fast", "accurate"])
+def test_the_recipes_for_a_strangers_problem(offer: Any, recipe: str) -> None:
     offer(SmallProblem)
-    words = "init", "own.toml", "--recipe", "accurate", "--problem", SmallProblem.name
+    words = "init", "own.toml", "--recipe", recipe, "--problem", SmallProblem.name
     assert pinn(*words).exit_code == 0
-    assert Path("own.toml").read_text(encoding="utf-8").startswith("# Recipe accurate. ")
+    assert Path("own.toml").read_text(encoding="utf-8").startswith(f"# Recipe {recipe}. ")
     assert load_config("own.toml").problem == SmallProblem()
     assert pinn("check", "own.toml").exit_code == 0
 
@@ -204,8 +205,8 @@ def test_recipes_of_what_is_not_there() -> None:
     unknown = pinn("init", "--recipe", "accurate", "--problem", "burger")
     assert unknown.exit_code == 2
     assert "no problem is called 'burger' (did you mean 'burgers'?)" in unknown.stderr
-    other = pinn("init", "--problem", "cavity")
-    assert (other.exit_code, "add --recipe accurate" in other.stderr) == (2, True)
+    other = pinn("init", "--recipe", "paper", "--problem", "cavity")
+    assert (other.exit_code, "add --recipe fast or accurate" in other.stderr) == (2, True)
     assert list(Path().iterdir()) == []
 
 

@@ -207,7 +207,7 @@ def test_a_condition_inside_of_a_box_is_told() -> None:
         domain = Box(x=(-1, 1), y=(-1, 1), t=(0, 1))
 
         def conditions(self) -> Iterable[Condition]:
-            yield Condition("wall", ("x=0", "x=1", "t=1"), lambda q: q.u)
+            yield Condition("wall", ("x=0", "x=1", "y=1", "t=1"), lambda q: q.u)
 
     config = attrs.evolve(config_of("uniform"), problem=Inner())
     *_, evaluator = build(config)
