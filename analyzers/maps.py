@@ -24,6 +24,8 @@ PER_CELL, MOST = 4, 40
 """Points in a cell on average: few cells are empty then; cells in each coordinate."""
 GATHERED = 5.0
 """Times the mean density: at four points a cell, chance alone makes hardly a cell of twenty."""
+LONG = 3.0
+"""Sides of a domain in space that are less unequal are drawn to one scale."""
 DIGITS = 4
 """A picture needs no more, and the records stay small."""
 
@@ -103,22 +105,26 @@ def _draw(figure: Figure, records: Records) -> None:
     first, second = _coordinates(records)
     time_across = second[0] == "t"
     (across, horizontal), (up, vertical) = (second, first) if time_across else (first, second)
+    in_space = up and "t" not in (across, up)
+    alike = in_space and 1 / LONG < np.ptp(horizontal) / np.ptp(vertical) < LONG
     axes = figure.subplots(len(chosen), len(columns), squeeze=False, sharex=True, sharey=True)
     for column, (name, label) in enumerate(columns.items()):
         _, maps = records.series(name)
         for row, place in enumerate(chosen):
             values = np.array(maps[place], dtype=float, ndmin=2)
             values = values if time_across or np.ndim(maps[place]) == 1 else values.T
+            if name == "map.density":
+                values[values == 0] = np.nan
             rows, cells = values.shape
             edges = np.linspace(*horizontal, cells + 1), np.linspace(*vertical, rows + 1)
             axis = axes[row, column]
             image = axis.pcolormesh(*edges, values, cmap="viridis", vmin=0, rasterized=True)
+            axis.set_aspect("equal" if alike else "auto")
             figure.colorbar(image, ax=axis)
-            axis.set_title(f"{label}, step {steps[place]:,}")
-    for axis in axes[-1]:
-        axis.set_xlabel(across)
-    for axis in axes[:, 0]:
-        axis.set_ylabel(up)
+        axes[0, column].set_title(label)
+        axes[-1, column].set_xlabel(across)
+    for row, place in enumerate(chosen):
+        axes[row, 0].set_ylabel(f"step {steps[place]:,}\n{up}".rstrip())
 
 
 def _weighted(records: Records) -> bool:
