@@ -73,6 +73,13 @@ VARIANTS: Mapping[str, Mapping[str, Changes]] = {
         "pool, c = 0": ("points.sampler=pool",),
         "pool, c = 1": ("points.sampler=pool", "points.c=1.0"),
     },
+    "attention": {
+        "lhs": (),
+        "rad, c = 1": ("points.sampler=rad",),
+        "pool, c = 0": ("points.sampler=pool",),
+        "vrba, quadratic": (*VRBA, "weighting.potential=quadratic"),
+        "vrba, exponential": VRBA,
+    },
     "parity": {
         "not told": (),
         "odd": (ODD,),

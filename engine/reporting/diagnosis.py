@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from attrs import frozen
 
 from pinn.core.errors import PinnError
 from pinn.core.plots import Conclusion
+from pinn.core.records import Records
 from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.configuration.unbuilt import Unbuilt
 from pinn.engine.reporting.content import Section, sections
 
 NOTE = "note"
 """Who said what was said while the run trained."""
+LATE, STILL = 0.75, 0.01
+"""From which share of the steps on an unknown that moves no more than by such a share stands still."""
 
 
 @frozen
@@ -56,16 +60,35 @@ def diagnose(path: str | Path) -> Diagnosis:
         notes = directory.read_summary().get("notes", [])
     except PinnError as error:
         notes, faults = [], [*faults, str(error)]
-    return Diagnosis(concluded(of_analyzers, notes), faults)
+    return Diagnosis(concluded(of_analyzers, records, notes), faults)
 
 
 def concluded(
-    of_analyzers: Sequence[Section], notes: Sequence[str]
+    of_analyzers: Sequence[Section], records: Records, notes: Sequence[str]
 ) -> list[tuple[str, Conclusion]]:
     """What calls for something, then what was noted in training, then what is well."""
     found = [(s.name, conclusion) for s in of_analyzers for conclusion in s.conclusions]
+    found += [("unknown", conclusion) for conclusion in _of_unknowns(records)]
     noted = [(NOTE, Conclusion(f"{note[:1].upper()}{note[1:]}.")) for note in notes]
     return sorted(found + noted, key=lambda pair: (not pair[1].advice, pair[0] != NOTE))
+
+
+def _of_unknowns(records: Records) -> Iterator[Conclusion]:
+    """What each unknown of an inverse problem came to, and whether it still moves."""
+    named = [n for n in records.names if n.startswith("unknown.") and not n.endswith(".error")]
+    for name in named:
+        steps, values = records.series(name)
+        if len(values) < 2:
+            continue
+        first, last = float(values[0]), float(values[-1])
+        late = values[steps >= LATE * steps[-1]]
+        moved = float(np.ptp(late)) / max(abs(last), np.finfo(float).tiny)
+        came = f"{name.removeprefix('unknown.')} came from {first:.3g} to {last:.5g}"
+        if moved > STILL:
+            share = f"by {100 * moved:.2g} % over the last quarter of the steps"
+            yield Conclusion(f"{came}, and still moves, {share}.", "more steps")
+        else:
+            yield Conclusion(f"{came}, and stands still.")
 
 
 def _paragraph(who: str, conclusion: Conclusion) -> str:

@@ -92,7 +92,7 @@ def draw_report(
         facts=[("Run", printable(directory.path.resolve().name, 200)), *about.facts],
         results=results(config, records),
         phases=[(section.name, section.spans) for section in of_analyzers if section.spans],
-        conclusions=concluded(of_analyzers, summary.get("notes", [])),
+        conclusions=concluded(of_analyzers, records, summary.get("notes", [])),
         left_out=left_out,
         sections=[section for section in drawn if section.figures or section.faults],
         seconds=seconds,

@@ -23,6 +23,7 @@ from pinn.engine import Config, Run, diagnose, train
 from pinn.engine.cli import commands
 from pinn.engine.configuration.config import Observer
 from pinn.engine.configuration.directory import RunDirectory
+from pinn.engine.reporting.diagnosis import concluded
 from pinn.engine.reporting.report import draw_report, write_report
 from pinn.engine.training.environment import environment
 
@@ -223,6 +224,20 @@ def test_the_command_says_what_to_conclude(make_run: MakeRun) -> None:
 def test_a_run_that_says_nothing_is_told_so(make_run: MakeRun) -> None:
     directory, _, _ = make_run()
     assert diagnose(directory.path).text().startswith("Nothing to conclude")
+
+
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [
+        (lambda step: 2 + 1 / step**2, "k came from 3 to 2.0001, and stands still."),
+        (lambda step: step / 50, "k came from 0.02 to 2, and still moves, by 25 % over the last "),
+    ],
+)
+def test_what_unknowns_came_to_is_said(course: Callable[[int], float], expected: str) -> None:
+    records = Records(Path("never-written"))
+    records.rows = [{"step": s, "unknown.k": course(s)} for s in range(1, 101)]
+    (found,) = concluded([], records, [])
+    assert found[1].finding.startswith(expected)
 
 
 def test_spans_are_told_and_shaded_in_every_figure_over_the_steps(make_run: MakeRun) -> None:
