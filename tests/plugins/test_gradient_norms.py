@@ -75,7 +75,8 @@ def test_training_uses_and_records_them(make_config: MakeConfig) -> None:
     assert all("factor.burgers" not in row for row in rows)
     row = rows[-1]
     unweighted = row["loss.burgers"] + sum(
-        row[f"loss.{name}"] / row[f"factor.{name}"] for name in ("initial", "walls")
+        row[f"loss.{name}"] / (fixed * row[f"factor.{name}"])
+        for name, fixed in (("initial", 2.0), ("walls", 1.0))
     )
     assert row["loss.unweighted"] == pytest.approx(unweighted, rel=1e-5)
 
