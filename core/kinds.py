@@ -66,6 +66,10 @@ class StageOptions:
     patience: int = option(
         1000, "steps without a minimum lower by 1 % that make a plateau", at_least(1)
     )
+    inherit: bool = option(
+        False, "begins with what the same optimizer has learnt in the stage before"
+    )
+    sampler: str | None = option(None, "as in [points], for this stage, with its defaults")
     interior: int | None = option(
         None, "points of this stage, where not those of [points]", optional(at_least(1))
     )

@@ -109,6 +109,7 @@ class Stage:
 
     Attributes:
         points: the options of [points], but for what the stage sets itself.
+        sampler: that of [points], or the stage's own.
         factors: of equations and conditions in this stage.
         problem: that of the run, but for the options that the stage sets itself.
         within: where all points of the stage lie; None: in the whole domain.
@@ -120,6 +121,7 @@ class Stage:
     points: PointsOptions
     factors: Mapping[str, float]
     problem: Problem
+    sampler: Sampler
     within: Box | None = None
 
     @property
@@ -167,12 +169,18 @@ class Config:
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
+    def points_of(self, stage: Stage) -> Collocation:
+        """How the points of a stage are drawn."""
+        return evolve(self.points, sampler=stage.sampler, options=stage.points)
+
     @property
     def parts(self) -> list[Any]:
+        own = [stage.sampler for stage in self.stages]
         return [
             self.problem,
             self.network,
             self.points.sampler,
+            *(sampler for sampler in own if sampler is not self.points.sampler),
             *(sampler for sampler, _ in self.points.own.values()),
             self.weighting,
             *([self.balancing] if self.balancing is not self.weighting else []),

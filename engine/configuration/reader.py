@@ -24,7 +24,7 @@ from pinn.core.kinds import (
     WeightingOptions,
 )
 from pinn.core.options import Faults, key_of, located, options, refusal, structure
-from pinn.core.parts import Analyzer, Optimizer
+from pinn.core.parts import Analyzer, Optimizer, Sampler
 from pinn.core.problem import Condition, Measurements, Problem, conditions_of
 from pinn.engine.configuration.config import (
     WATCHED,
@@ -200,6 +200,11 @@ class _Reader:
             self.part_of_domain(f"[[optimizers]] {place} within", options, problem)
             for place, (_, options) in enumerate(stages, 1)
         ]
+        samplers = [
+            self.stage_sampler(f"[[optimizers]] {place}", options, sampler)
+            for place, (_, options) in enumerate(stages, 1)
+        ]
+        self.check_inherited(stages)
         observers = self.observers()
         untils: list[Until | None] = []
         if observers is not None:
@@ -233,7 +238,9 @@ class _Reader:
             by_size=weights.by_size,
             stages=tuple(
                 _stage(*stage, until, points, weights, *where)
-                for stage, until, *where in zip(stages, untils, problems, parts, strict=True)
+                for stage, until, *where in zip(
+                    stages, untils, problems, samplers, parts, strict=True
+                )
             ),
             observers=tuple(observers or ()),
             start=start,
@@ -413,6 +420,28 @@ class _Reader:
             return None
         return found
 
+    def stage_sampler(self, where: str, options: StageOptions | None, sampler: Any) -> Any:
+        """The sampler of a stage: that of [points], unless it names another one."""
+        if options is None or options.sampler is None or sampler is None:
+            return sampler
+        if options.sampler == sampler.name:
+            return sampler
+        kind = evolve(KINDS["sampler"], options=None)
+        found, _ = self.built(where, {kind.key: options.sampler}, kind)
+        return found
+
+    def check_inherited(self, stages: Sequence[tuple[Any, StageOptions | None]]) -> None:
+        """What a stage inherits is of the same optimizer, of the same parameters."""
+        for place, (optimizer, own) in enumerate(stages, 1):
+            if own is None or not own.inherit:
+                continue
+            before, its = stages[place - 2] if place > 1 else (None, None)
+            if optimizer != before or its is None or its.parameters != own.parameters:
+                self.faults.append(
+                    f"[[optimizers]] {place} inherit: the stage before has no such optimizer, or one "
+                    "with other options or parameters"
+                )
+
     def part_of_domain(
         self, where: str, options: StageOptions | None, problem: Problem | None
     ) -> Box | None:
@@ -511,12 +540,14 @@ def _stage(
     points: PointsOptions,
     weights: WeightingOptions,
     problem: Problem,
+    sampler: Sampler,
     within: Box | None,
 ) -> Stage:
     own = {name: getattr(options, name) for name in ("interior", "redraw", "undo", "chunk")}
     given = {name: value for name, value in own.items() if value is not None}
     factors = weights.factors if options.factors is None else options.factors
-    return Stage(optimizer, options, until, evolve(points, **given), factors, problem, within)
+    own_points = evolve(points, **given)
+    return Stage(optimizer, options, until, own_points, factors, problem, sampler, within)
 
 
 def _only(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

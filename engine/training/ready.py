@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import evolve
 
 from pinn.core.blame import blaming, explained_closely
 from pinn.core.discovery import registry
@@ -143,8 +142,8 @@ def _first_state(
     for stage in config.stages[1:]:
         build_optimizer(stage.optimizer, module)
     first, *later = config.stages
-    seen = first.points.interior, first.within
-    others = [stage for stage in later if (stage.points.interior, stage.within) != seen]
+    seen = first.points.interior, first.within, first.sampler
+    others = [s for s in later if (s.points.interior, s.within, s.sampler) != seen]
     list(drawn_points(config, others, state.points.interior))
     return state
 
@@ -220,9 +219,10 @@ def check_reference(config: Config, evaluator: Evaluator) -> None:
 
 
 def drawn_points(config: Config, stages: Sequence[Stage], like: torch.Tensor) -> Iterator[PointSet]:
-    """The points of these stages, once for each number of them and part of the domain."""
-    for stage in {(stage.points.interior, str(stage.within)): stage for stage in stages}.values():
-        of_stage = evolve(config.points, options=stage.points)
+    """The points of these stages, once for each sampler, number of them and part of the domain."""
+    alike = {(s.points.interior, str(s.within), str(s.sampler)): s for s in stages}
+    for stage in alike.values():
+        of_stage = config.points_of(stage)
         yield draw_points(config.problem, of_stage, config.run.seed, like, stage.within)
 
 

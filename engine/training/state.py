@@ -105,7 +105,10 @@ class State:
         self.stage_over = False
         self.earlier, self.rates, self.kept = {}, None, {}
         train_only(self.module, self.trainable, stage.options.parameters)
+        before = self.optimizer
         self.optimizer = build_optimizer(stage.optimizer, self.module)
+        if stage.options.inherit:
+            load_optimizer(self.optimizer, before.state_dict())
 
     def keep(self) -> None:
         """Network and optimizer, to go back to."""
@@ -141,9 +144,9 @@ class State:
 def initial_state(config: Config, module: torch.nn.Module, equations: int) -> State:
     """The state before the first step; `equations` is their number."""
     like = next(module.parameters())
-    of_stage = evolve(config.points, options=config.stages[0].points)
     first, names = config.stages[0], trainable(module)
     train_only(module, names, first.options.parameters)
+    of_stage = config.points_of(first)
     points = draw_points(first.problem, of_stage, config.run.seed, like, first.within)
     return State(
         module,

@@ -156,14 +156,16 @@ class Trainer:
         state.next_stage(self.config.stages[state.stage + 1])
         stage, config, like = self.stage, self.config, state.points.interior
         moved = stage.within != before.within
+        if stage.sampler != before.sampler:
+            state.pool = None
         if stage.problem != before.problem or moved:
             drawn = draw_conditions(
-                stage.problem, config.points, config.run.seed, like, stage.within
+                stage.problem, config.points_of(stage), config.run.seed, like, stage.within
             )
             state.points = evolve(state.points, conditions=drawn)
             state.best_loss = math.inf
         self.use_loss_of_stage()
-        if moved:
+        if moved or stage.sampler != before.sampler:
             self.redraw(anew=True)
 
     def use_loss_of_stage(self) -> None:
@@ -245,7 +247,7 @@ class Trainer:
         """New interior points, and what the sampler remembers of them."""
         config, state = self.config, self.state
         return redraw_interior(
-            config.points.sampler,
+            self.stage.sampler,
             part_of(config.problem.domain, self.stage.within),
             config.run.seed,
             state.draws,

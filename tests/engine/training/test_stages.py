@@ -142,8 +142,58 @@ def test_the_resolved_file_runs_again_with_its_stages(made: Any, tmp_path: Path)
         ({"factors": {"walls": -1.0}}, r"\[\[optimizers\]\] 1 factors walls: expected at least 0"),
         ({"interior": 0}, r"\[\[optimizers\]\] 1 interior: expected at least 1"),
         ({"redrew": 1}, r"\[\[optimizers\]\] 1 redrew: unknown key .did you mean 'redraw'"),
+        ({"sampler": "sobel"}, r"\[\[optimizers\]\] 1 sampler: .*did you mean 'sobol'"),
+        ({"inherit": True}, r"\[\[optimizers\]\] 1 inherit: the stage before has no such"),
     ],
 )
 def test_what_is_wrong_in_a_stage_is_said(made: Any, stage: dict[str, Any], message: str) -> None:
     with pytest.raises(PinnError, match=message):
         train(made("run", [{"name": "adam", "steps": 1, **stage}]))
+
+
+@pytest.mark.parametrize("other", [{"lr": 1e-2}, {"parameters": "net.0"}])
+def test_nothing_is_inherited_from_another_optimizer(made: Any, other: dict[str, Any]) -> None:
+    stages = [{"name": "adam", "steps": 1}, {"name": "adam", "steps": 1, "inherit": True, **other}]
+    with pytest.raises(PinnError, match=r"2 inherit: the stage before has no such optimizer"):
+        made("run", stages)
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs", "ss-broyden"])
+def test_two_stages_that_inherit_are_one(made: Any, name: str) -> None:
+    """But for the schedule of a learning rate, which each stage begins anew: there is none here."""
+    one = {"name": name, "redraw": 0}
+    whole = train(made("whole", [{**one, "steps": 6}]))
+    parts = train(made("parts", [{**one, "steps": 4}, {**one, "steps": 2, "inherit": True}]))
+    anew = train(made("anew", [{**one, "steps": 4}, {**one, "steps": 2}]))
+    losses = [run.metrics()["loss"][1].tolist() for run in (whole, parts, anew)]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+INHERITED = [
+    {"name": "ss-broyden", "steps": 3},
+    {"name": "ss-broyden", "steps": 4, "inherit": True, "interior": 30, "sampler": "sobol"},
+    {"name": "ss-broyden", "steps": 3, "inherit": True, "redraw": 2},
+]
+
+
+def test_what_is_inherited_survives_a_kill(
+    made: Any,
+    tmp_path: Path,
+    train_with_crashes: Callable[..., None],
+    assert_same_runs: Callable[[Path, Path], None],
+) -> None:
+    run = {"checkpoint": 1}
+    train(made("whole", INHERITED, run))
+    train_with_crashes(made("parts", INHERITED, run), 2, 3, 4, 6, 7, 9)
+    assert_same_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_points_of_a_stage_are_drawn_by_its_sampler(made: Any) -> None:
+    """New ones where the sampler changes, and by that of [points] elsewhere."""
+    stage = {"name": "adam", "steps": 2}
+    first = saved(train(made("first", [stage])))
+    same = saved(train(made("same", [stage, {**stage, "sampler": "rad"}])))
+    other = saved(train(made("other", [stage, {**stage, "sampler": "grid", "interior": 49}])))
+    assert torch.equal(first["interior"], same["interior"])
+    assert len(torch.unique(other["interior"][:, 0])) == 7
