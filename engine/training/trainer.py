@@ -151,12 +151,13 @@ class Trainer:
             self.save(regular=False)
 
     def begin_stage(self) -> None:
-        """The next one; with another problem or elsewhere, points and what is best begin anew."""
+        """The next one; other points or another problem begin anew, and what is best with the latter."""
         before, state = self.stage, self.state
         state.next_stage(self.config.stages[state.stage + 1])
         stage, config, like = self.stage, self.config, state.points.interior
         moved = stage.within != before.within
-        if stage.sampler != before.sampler:
+        otherwise = stage.sampler != before.sampler
+        if otherwise:
             state.pool = None
         if stage.problem != before.problem or moved:
             drawn = draw_conditions(
@@ -165,7 +166,7 @@ class Trainer:
             state.points = evolve(state.points, conditions=drawn)
             state.best_loss = math.inf
         self.use_loss_of_stage()
-        if moved or stage.sampler != before.sampler:
+        if moved or otherwise:
             self.redraw(anew=True)
 
     def use_loss_of_stage(self) -> None:

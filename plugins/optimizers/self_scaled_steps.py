@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,11 @@ from torch.optim.lbfgs import _strong_wolfe
 from pinn.core import Closure
 from pinn.plugins.optimizers.gauss_newton_steps import normal_equations
 from pinn.plugins.optimizers.inverse_hessian import InverseHessian
+
+FUTILE = (
+    "no step of the line search lowers the loss, from a matrix that has just begun either: it may be at "
+    "the floor of the precision. The network stays as it is until points or weights change"
+)
 
 
 class SelfScaledSteps(torch.optim.Optimizer):
@@ -45,13 +51,15 @@ class SelfScaledSteps(torch.optim.Optimizer):
         (group,) = self.param_groups
         parameters: list[Tensor] = group["params"]
         loss, gradient = self._loss_and_gradient(closure)
+        if self._is_futile(gradient):
+            return loss
         here = parameters_to_vector(parameters)
         inverse = self._inverse(here, closure)
         image = self._image(inverse, gradient)
         direction = -image
         slope = float(gradient @ direction)
         if not slope < 0:
-            self._begin_anew()
+            self._begin_anew(gradient)
             return loss
         unit = 2.0 ** math.frexp(float(loss))[1]  # a power of two: scaling by it is exact
         first = min(1.0, group["lowest"])
@@ -70,7 +78,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         group |= {"step_length": float(length), "evaluations": evaluations}
         if not found < float(loss) / unit:
             vector_to_parameters(here, parameters)
-            self._begin_anew()
+            self._begin_anew(gradient)
             return loss
         moved = length * direction
         vector_to_parameters(here + moved, parameters)
@@ -82,7 +90,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         image = inverse.update(moved, (gradient, after), images, length, group["broyden"])
         group["made"] += 1
         if group["made"] % group["check"] == 0 and not inverse.made_symmetric():
-            self._begin_anew()
+            self._begin_anew(after)
             return loss
         state = self.state[parameters[0]]
         state |= {"inverse": asdict(inverse, recurse=False), "gradient": after, "image": image}
@@ -117,9 +125,26 @@ class SelfScaledSteps(torch.optim.Optimizer):
             return known
         return inverse @ gradient
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, gradient: Tensor) -> None:
+        """From a new matrix; where that had just begun, nothing more is to be had at this gradient."""
         (group,) = self.param_groups
+        state = self.state[group["params"][0]]
+        state.clear()
         if group["made"]:
             group["resets"] += 1
+        else:
+            state["futile"] = gradient.clone()
+            warnings.warn(FUTILE, stacklevel=2)
         group |= {"made": 0, "lowest": 1.0}
-        self.state[group["params"][0]].clear()
+
+    def _is_futile(self, gradient: Tensor) -> bool:
+        """Whether a step from here was in vain, and nothing has changed since."""
+        (group,) = self.param_groups
+        state = self.state[group["params"][0]]
+        if "futile" not in state:
+            return False
+        if torch.equal(gradient, state["futile"]):
+            group |= {"step_length": 0.0, "evaluations": 1}
+            return True
+        state.clear()
+        return False

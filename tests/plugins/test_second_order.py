@@ -228,6 +228,36 @@ def test_a_matrix_that_is_no_longer_positive_definite_begins_anew(cls: type[Any]
     assert float(problem()) < before
 
 
+class Floor:
+    """A loss that is rounding: it has a gradient, and every step from the start raises it."""
+
+    def __init__(self) -> None:
+        self.x = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+        self.slope, self.called = torch.ones(3, dtype=torch.float64), 0
+
+    def __call__(self) -> Tensor:
+        self.called += 1
+        self.x.grad = self.slope.clone()
+        return 1.0 + 1e-3 * (self.x.detach() != 1).any().double()
+
+
+@pytest.mark.parametrize("cls", SELF_SCALED)
+def test_at_the_floor_of_rounding_nothing_is_tried_twice(cls: type[Any]) -> None:
+    """Until the gradient changes, as with new points; and it is said."""
+    loss = Floor()
+    optimizer = cls(start="identity").build([loss.x])
+    with pytest.warns(UserWarning, match="may be at the floor of the precision"):
+        optimizer.step(loss)
+    tried = loss.called
+    optimizer.step(loss)
+    assert loss.called == tried + 1
+    loss.slope = -loss.slope
+    with pytest.warns(UserWarning, match="may be at the floor of the precision"):
+        optimizer.step(loss)
+    assert loss.called > tried + 2
+    assert torch.equal(loss.x.detach(), torch.ones(3, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("start", ["identity", "gauss-newton"])
 @pytest.mark.parametrize("cls", SELF_SCALED)
 def test_tiny_losses_are_minimised_as_large_ones(cls: type[Any], start: str) -> None:
