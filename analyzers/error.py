@@ -109,9 +109,7 @@ class Error(Analyzer):
 
     def conclusions(self, records: Records) -> Iterable[Conclusion]:
         """What the worst error of a field and the course of the loss say together."""
-        begin = len("rel_l2.")
-        known = {n[begin:]: records.last(n) for n in records.names if n.startswith("rel_l2.")}
-        errors = {field: error for field, error in known.items() if error is not None}
+        errors = _last_of(records, "rel_l2.")
         if not errors:
             return
         worst = max(errors, key=lambda field: errors[field])
@@ -172,7 +170,13 @@ def _unsolved(records: Records, error: str, fallen: float) -> Conclusion:
 def _left_most(records: Records) -> tuple[str, float, float]:
     """The condition whose misfit is the largest, that misfit, and its share of the unweighted loss."""
     total = records.last("loss.unweighted") or math.inf
-    begin = len("misfit.")
-    known = [(records.last(n) or 0.0, n[begin:]) for n in records.names if n.startswith("misfit.")]
-    misfit, name = max(known, default=(0.0, ""))
+    misfits = _last_of(records, "misfit.")
+    name = max(misfits, key=lambda condition: misfits[condition], default="")
+    misfit = misfits.get(name, 0.0)
     return name, misfit, misfit**2 / total
+
+
+def _last_of(records: Records, prefix: str) -> dict[str, float]:
+    """What was measured last of the quantities that begin so, by what follows in their names."""
+    named = {n.removeprefix(prefix): records.last(n) for n in records.names if n.startswith(prefix)}
+    return {name: value for name, value in named.items() if value is not None}

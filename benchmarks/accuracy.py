@@ -102,10 +102,10 @@ def run(problem: str, seed: int, minutes: float, runs: Path) -> Curve:
 
 def thinned(curve: Curve) -> Curve:
     """At most one row a few per cent of the time, as a figure shows it, and what the table needs."""
-    needed = [[row for row in curve if row[1] <= cpu(minutes)][-1:] for minutes in MINUTES]
+    needed = {row for m in MINUTES for row in [r for r in curve if r[1] <= cpu(m)][-1:]}
     kept: Curve = []
     for row in curve:
-        if not kept or row[1] > 1.02 * kept[-1][1] or row is curve[-1] or [row] in needed:
+        if not kept or row[1] > 1.02 * kept[-1][1] or row is curve[-1] or row in needed:
             kept.append(row)
     return kept
 

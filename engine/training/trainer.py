@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -436,12 +436,13 @@ class Trainer:
 
     def losses(self, evaluation: Evaluation) -> dict[str, Any]:
         terms = dict(zip(self.objective.names, evaluation.terms.tolist(), strict=True))
+        squares = self.mean_squares(evaluation)
         rate = self.state.optimizer.param_groups[0].get("lr", math.nan)
         return {
             "loss": sum(terms.values()),
             **{f"loss.{name}": value for name, value in terms.items()},
-            "loss.unweighted": self.unweighted_loss(evaluation),
-            **{f"misfit.{n}": math.sqrt(v) for n, v in self.mean_squares(evaluation).items()},
+            "loss.unweighted": unweighted_loss(evaluation, squares),
+            **{f"misfit.{name}": math.sqrt(square) for name, square in squares.items()},
             "learning_rate": float(rate),
             "seconds": self.state.seconds["training"],
             **{f"factor.{name}": value for name, value in self.state.balance.items()},
@@ -454,11 +455,6 @@ class Trainer:
         rates = [] if self.state.rates is None else self.state.rates.tolist()
         named = zip(self.objective.advances, rates, strict=self.state.rates is not None)
         return {f"time_step.{name}": 1 / rate for name, rate in named if rate}
-
-    def unweighted_loss(self, evaluation: Evaluation) -> float:
-        """Σ_k mean(r_k²) + Σ_c mean(r_c²): whatever weights and factors do."""
-        of_conditions = sum(self.mean_squares(evaluation).values())
-        return float((evaluation.residuals**2).mean(1).sum()) + of_conditions
 
     def mean_squares(self, evaluation: Evaluation) -> dict[str, float]:
         """mean(r_c²) of each condition, but of those whose factor is 0."""
@@ -496,10 +492,15 @@ class Trainer:
             return
         best = False
         if regular and self.evaluation is not None:
-            loss = self.unweighted_loss(self.evaluation)
+            loss = unweighted_loss(self.evaluation, self.mean_squares(self.evaluation))
             best = loss < state.best_loss
             state.best_loss = min(loss, state.best_loss)
         checkpoint.save(directory, state.step, state.to_checkpoint(), of_run(self.config), best)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.state.step > 0 and self.state.step % every == 0
+
+
+def unweighted_loss(evaluation: Evaluation, of_conditions: Mapping[str, float]) -> float:
+    """Σ_k mean(r_k²) + Σ_c mean(r_c²): whatever weights and factors do."""
+    return float((evaluation.residuals**2).mean(1).sum()) + sum(of_conditions.values())

@@ -59,7 +59,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         direction = -image
         slope = float(gradient @ direction)
         if not slope < 0:
-            self._begin_anew(gradient)
+            self._fail(gradient)
             return loss
         unit = 2.0 ** math.frexp(float(loss))[1]  # a power of two: scaling by it is exact
         first = min(1.0, group["lowest"])
@@ -78,7 +78,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         group |= {"step_length": float(length), "evaluations": evaluations}
         if not found < float(loss) / unit:
             vector_to_parameters(here, parameters)
-            self._begin_anew(gradient)
+            self._fail(gradient)
             return loss
         moved = length * direction
         vector_to_parameters(here + moved, parameters)
@@ -90,7 +90,7 @@ class SelfScaledSteps(torch.optim.Optimizer):
         image = inverse.update(moved, (gradient, after), images, length, group["broyden"])
         group["made"] += 1
         if group["made"] % group["check"] == 0 and not inverse.made_symmetric():
-            self._begin_anew(after)
+            self._begin_anew()
             return loss
         state = self.state[parameters[0]]
         state |= {"inverse": asdict(inverse, recurse=False), "gradient": after, "image": image}
@@ -125,17 +125,21 @@ class SelfScaledSteps(torch.optim.Optimizer):
             return known
         return inverse @ gradient
 
-    def _begin_anew(self, gradient: Tensor) -> None:
-        """From a new matrix; where that had just begun, nothing more is to be had at this gradient."""
+    def _begin_anew(self) -> None:
         (group,) = self.param_groups
-        state = self.state[group["params"][0]]
-        state.clear()
         if group["made"]:
             group["resets"] += 1
-        else:
-            state["futile"] = gradient.clone()
-            warnings.warn(FUTILE, stacklevel=2)
         group |= {"made": 0, "lowest": 1.0}
+        self.state[group["params"][0]].clear()
+
+    def _fail(self, gradient: Tensor) -> None:
+        """Begin anew; where the matrix had just begun, nothing more is to be had at this gradient."""
+        (group,) = self.param_groups
+        just_begun = not group["made"]
+        self._begin_anew()
+        if just_begun:
+            self.state[group["params"][0]]["futile"] = gradient.clone()
+            warnings.warn(FUTILE, stacklevel=2)
 
     def _is_futile(self, gradient: Tensor) -> bool:
         """Whether a step from here was in vain, and nothing has changed since."""
