@@ -49,7 +49,7 @@ def loss_curves(records: Records) -> Curves:
         },
         ylabel="loss",
         caption="Mean squares. The optimizer lowers the weighted loss, the sum of its terms; the "
-        "unweighted one compares from step to step, whatever the weights do.",
+        "unweighted one compares from step to step, whatever weights and factors do.",
     )
 
 
