@@ -129,11 +129,15 @@ ABLATIONS: Mapping[str, Sequence[str]] = {
     "no-min-max": ("weighting.normalisation=max",),
     "many-batches": ("analyzers.1.batches=100",),
     "random-batches": ("analyzers.1.partition=random",),
-    "a-quarter-of-the-points": (
-        "points.interior=640",
-        "analyzers.1.batches=5",
+    "2560-points": (
+        "points.interior=2560",
+        "analyzers.1.batches=20",
+        "optimizers.0.steps=10000",
     ),
-    "no-decay": ("optimizers.0.schedule=constant",),
+    "12800-points": (
+        "points.interior=12800",
+        "analyzers.1.batches=50",
+    ),
 }
 
 SET_UPS = tuple(f"{problem}-{weighting}" for problem in PROBLEMS for weighting in WEIGHTINGS)
@@ -144,9 +148,9 @@ SCALES = {
             name="laptop",
             configs=ROOT / "configs" / "laptop",
             files={set_up: set_up for set_up in SET_UPS},
-            seeds=5,
-            ablated=("allen-cahn-rba", 5000),
-            ablation_seeds=3,
+            seeds=6,
+            ablated=("helmholtz-rba", 4000),
+            ablation_seeds=2,
         ),
         Scale(
             name="paper",

@@ -27,6 +27,7 @@ from benchmarks.reproduction.plan import ABLATED, SCALES, Job, Scale
 from benchmarks.reproduction.statistics import Share, Time, median_time, sooner
 from benchmarks.reproduction.training import train_all
 from pinn.core import offered
+from pinn.engine import parse_config
 
 STEPS = np.unique(np.concatenate([np.arange(2, 300, 2), np.arange(300, 30_001, 100)])).astype(float)
 
@@ -130,6 +131,14 @@ def test_every_planned_run_has_a_configuration(tmp_path: Path) -> None:
     assert configs["cavity-rba-seed0"].problem.name == "cavity"
 
 
+def test_every_ablation_changes_what_is_trained_or_measured() -> None:
+    """Also within its steps: a rate that falls only behind them would change nothing."""
+    with offered(*ABLATED):
+        tables = [job.table() for job in SCALES["laptop"].jobs() if job.seed == 0 and job.variant]
+        configs = [parse_config(table).toml() for table in tables]
+    assert len({*configs}) == len(configs) == len(plan.ABLATIONS)
+
+
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scale:
     """A scale of one run of two steps."""
@@ -175,5 +184,5 @@ def test_permuted_weights_are_those_of_other_points() -> None:
 
 def test_a_job_is_named_by_what_it_is() -> None:
     scale = SCALES["laptop"]
-    assert Job(scale, "helmholtz-rba", 2, "no-decay").name == "helmholtz-rba-no-decay-seed2"
+    assert Job(scale, "helmholtz-rba", 2, "frozen").name == "helmholtz-rba-frozen-seed2"
     assert train_all([], Path("unused"), 1, None)
