@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("pinn-dynamics", "torch", "deepxde", "jax", "numpy")
+LIBRARIES = ("pinn-dynamics", "torch", "deepxde", "pina-mathlab", "jax", "optax", "numpy")
 
 
 def describe() -> dict[str, object]:

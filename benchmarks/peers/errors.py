@@ -88,9 +88,9 @@ def measure(peers: Mapping[str, Train], adam: int) -> None:
     parser.add_argument("--peers", nargs="+", choices=list(peers), default=list(peers))
     parser.add_argument("--adam", type=int, default=adam, help="iterations of Adam before")
     parser.add_argument("--minutes", type=float, default=60, help="of two cores")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = parser.parse_args()
-    for seed, problem, peer in product(range(asked.seeds), asked.problems, asked.peers):
+    for seed, problem, peer in product(asked.seeds, asked.problems, asked.peers):
         curve = peers[peer](problem, asked.adam, seed, asked.minutes)
         kept = json.loads(RESULTS.read_text())
         of_peer = kept.setdefault("peers", {}).setdefault(peer, {})

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import tomli
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from benchmarks.reproduction.plan import ROOT, Job, Scale
@@ -135,6 +135,12 @@ def recorded(folder: Path) -> list[Evidence]:
         set_up = path.stem.replace("_", "-")
         found.append(Evidence(set_up, 0, "", series, "", 0.0))
     return found
+
+
+def cut(run: Evidence, step: float) -> Evidence:
+    """The run as far as this step."""
+    series = {name: (s[s <= step], v[s <= step]) for name, (s, v) in run.series.items()}
+    return evolve(run, series=series)
 
 
 def all_kept(scale: Scale) -> Iterator[Evidence]:

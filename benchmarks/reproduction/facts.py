@@ -51,6 +51,12 @@ class Facts:
     def series(self, name: str) -> tuple[Array, Array]:
         return self.evidence.series.get(name, (np.empty(0), np.empty(0)))
 
+    def measured(self, name: str) -> bool:
+        return bool(len(self.series(name)[0]))
+
+    def last(self, name: str) -> float:
+        return float(self.series(name)[1][-1])
+
     def error(self, until: float = np.inf) -> float:
         """The relative L2 error at the last measurement up to that step."""
         steps, errors = self.series("rel_l2")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.reproduction.evidence import RESULTS, all_kept, recorded
+from benchmarks.reproduction.evidence import RESULTS, all_kept, cut, recorded
 from benchmarks.reproduction.facts import Facts
 from benchmarks.reproduction.figures import NAMES, draw_all
 from benchmarks.reproduction.findings import (
@@ -21,28 +21,18 @@ from benchmarks.reproduction.findings import (
     rba_generalises_better,
     three_phases,
 )
-from benchmarks.reproduction.plan import ABLATIONS, PROBLEMS, ROOT, SCALES, SET_UPS
+from benchmarks.reproduction.plan import ABLATIONS, MARKED, PROBLEMS, ROOT, SCALES, SET_UPS, Job
 from benchmarks.reproduction.statistics import Share, median_and_range, median_time, sooner
 
 TRACES = ROOT.parent / "shared" / "traces"
 RECORDED = RESULTS / "recorded.json"
-MARKED: Mapping[str, tuple[int, int]] = {
-    "allen-cahn-vanilla": (150, 91_700),
-    "allen-cahn-rba": (150, 11_100),
-    "helmholtz-vanilla": (180, 19_000),
-    "helmholtz-rba": (70, 1_000),
-    "cavity-vanilla": (150, 20_000),
-    "cavity-rba": (150, 20_000),
-}
-"""Steps at which fitting ends and total diffusion begins, as the authors mark them by eye (arXiv
-2403.18494)."""
 
 
 def write_page(folder: Path) -> Path:
     """Write the page and its figures into `folder`, from all that is kept."""
     scales = {name: [Facts(e) for e in all_kept(scale)] for name, scale in SCALES.items()}
     whole = {name: [f for f in runs if not f.evidence.variant] for name, runs in scales.items()}
-    of_authors, rows_of_authors = of_recorded_runs(folder / "reproduction")
+    of_authors, rows_of_authors, cut_short = of_recorded_runs(folder / "reproduction")
     verdicts = {"recorded": of_authors}
     verdicts |= {
         name: [judge(finding, runs) for finding in FINDINGS] for name, runs in whole.items() if runs
@@ -66,6 +56,7 @@ def write_page(folder: Path) -> Path:
         tables={"recorded": rows_of_authors}
         | {name: list(set_up_rows(runs)) for name, runs in whole.items() if runs},
         sooner={name: list(sooner_rows(runs)) for name, runs in whole.items()},
+        cut_short=cut_short,
         ablated=SCALES["laptop"].ablated,
         ablations=list(ablation_rows(scales["laptop"])),
         counts={
@@ -83,7 +74,7 @@ def _has_figure(folder: Path, scale: str, problem: str) -> bool:
     return (folder / "reproduction" / f"{scale}-{problem}.png").exists()
 
 
-def of_recorded_runs(figures: Path) -> tuple[list[Verdict], list[SetUpRow]]:
+def of_recorded_runs(figures: Path) -> tuple[list[Verdict], list[SetUpRow], list[CutRow]]:
     """Of the authors' own runs; what was said last where they are not at hand."""
     if TRACES.exists():
         runs = [Facts(evidence) for evidence in recorded(TRACES)]
@@ -91,14 +82,16 @@ def of_recorded_runs(figures: Path) -> tuple[list[Verdict], list[SetUpRow]]:
         document = {
             "verdicts": [asdict(judge(finding, runs)) for finding in FINDINGS],
             "rows": [asdict(row) for row in set_up_rows(runs)],
+            "cut": [asdict(row) for row in cut_rows(runs)],
         }
         RECORDED.parent.mkdir(parents=True, exist_ok=True)
         RECORDED.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     if not RECORDED.exists():
-        return [], []
+        return [], [], []
     kept = json.loads(RECORDED.read_text(encoding="utf-8"))
     verdicts = [Verdict(**v | {"share": Share(**v["share"])}) for v in kept["verdicts"]]
-    return verdicts, [SetUpRow(**row) for row in kept["rows"]]
+    rows, cut_short = [SetUpRow(**row) for row in kept["rows"]], kept["cut"]
+    return verdicts, rows, [CutRow(**row) for row in cut_short]
 
 
 def cell(verdict: Verdict | None) -> str:
@@ -122,6 +115,7 @@ class SetUpRow:
     total_diffusion: str
     three_phases: str
     marked: str
+    gap: str
     minutes: str
     device: str
 
@@ -145,7 +139,33 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
             three_phases=f"{sum(decided)} of {len(decided)}" if decided else "–",
             marked=" / ".join(f"{step:,}" for step in MARKED.get(set_up, ())) or "–",
             device=", ".join(sorted(devices - {""})),
+            gap=spread(
+                [f.last("residual_gap") for f in own if f.measured("residual_gap")], "{:.1f}"
+            ),
             minutes=spread([f.evidence.seconds / 60 for f in own if f.evidence.seconds], "{:.0f}"),
+        )
+
+
+@frozen
+class CutRow:
+    """What is announced of a recorded run that ends where ours of its set-up do, and of the whole."""
+
+    name: str
+    steps: str
+    then: str
+    whole: str
+
+
+def cut_rows(recorded_runs: Sequence[Facts]) -> Iterator[CutRow]:
+    for facts in recorded_runs:
+        set_up = facts.evidence.set_up
+        stage = Job(SCALES["laptop"], set_up, 0).table()["optimizers"][0]
+        problem, _, weighting = set_up.rpartition("-")
+        yield CutRow(
+            name=f"{NAMES[problem]}, {weighting}",
+            steps=f"{stage['steps']:,}",
+            then=when([Facts(cut(facts.evidence, stage["steps"]))]),
+            whole=when([facts]),
         )
 
 

@@ -18,6 +18,16 @@ from pinn.plugins.weightings.rba import ResidualBasedAttention
 ROOT = Path(__file__).parents[2]
 PROBLEMS = ("helmholtz", "allen-cahn", "burgers", "cavity")
 WEIGHTINGS = ("rba", "vanilla")
+MARKED: Mapping[str, tuple[int, int]] = {
+    "allen-cahn-vanilla": (150, 91_700),
+    "allen-cahn-rba": (150, 11_100),
+    "helmholtz-vanilla": (180, 19_000),
+    "helmholtz-rba": (70, 1_000),
+    "cavity-vanilla": (150, 20_000),
+    "cavity-rba": (150, 20_000),
+}
+"""Steps at which fitting ends and total diffusion begins, as the authors mark them by eye (arXiv
+2403.18494)."""
 
 
 @frozen

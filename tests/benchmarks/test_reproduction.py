@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from benchmarks.reproduction import evidence, plan
-from benchmarks.reproduction.evidence import Evidence, keep, kept
+from benchmarks.reproduction.evidence import Evidence, cut, keep, kept
 from benchmarks.reproduction.facts import Facts
 from benchmarks.reproduction.findings import (
     FINDINGS,
@@ -22,6 +22,7 @@ from benchmarks.reproduction.findings import (
     judge,
     rba_generalises_better,
     rba_is_sooner,
+    three_phases,
 )
 from benchmarks.reproduction.plan import ABLATED, SCALES, Job, Scale
 from benchmarks.reproduction.statistics import Share, Time, median_time, sooner
@@ -86,8 +87,32 @@ def test_three_phases_are_seen_where_they_are_and_not_by_chance() -> None:
     three = finding("Three phases in every run")
     assert judge(three, [made(3000, seed=s) for s in range(6)]).word == "yes"
     verdict = judge(three, [made(None, seed=s) for s in range(6)])
-    assert (verdict.share.held, verdict.share.of) == (0, 6)
-    assert verdict.share.chance < 0.1
+    assert (verdict.share.held, verdict.share.of, verdict.word) == (0, 6, "no")
+
+
+def test_a_run_that_is_too_short_to_show_three_phases_counts_neither_way() -> None:
+    """Not where it happens to show them either: that would be counting the hits alone."""
+    for begins in (3000, None):
+        long = made(begins, weighting="vanilla").evidence  # marked at 19,000
+        for steps, judged in ((30_000, False), (40_000, True)):
+            stretched = {n: (s * steps / STEPS[-1], v) for n, (s, v) in long.series.items()}
+            outcome = three_phases(Facts(evolve(long, series=stretched)))
+            assert (outcome is not None) is judged
+
+
+def test_what_is_to_hold_of_every_run_is_no_yes_by_one() -> None:
+    """Chance alone makes it never, so that one run in forty would be more."""
+    three = finding("Three phases in every run")
+    assert judge(three, [made(3000)]).word == "undecided"
+    assert judge(three, [made(3000), *(made(None, seed=s) for s in range(1, 9))]).word == "no"
+
+
+def test_a_run_cut_at_a_step_knows_nothing_of_what_follows() -> None:
+    whole = made(3000).evidence
+    assert Facts(whole).total_diffusion is not None
+    short = cut(whole, 4000)
+    assert short.last_step == 4000
+    assert Facts(short).total_diffusion is None
 
 
 def test_sooner_takes_runs_that_end_before_as_later() -> None:
