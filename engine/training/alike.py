@@ -13,11 +13,12 @@ import torch
 from pinn.core.errors import PinnError
 from pinn.engine.configuration.config import Config, differences
 from pinn.engine.configuration.directory import RunDirectory, of_run
+from pinn.engine.training.environment import plugins, sources
 from pinn.engine.training.processes import Processes
 
 
 def check_alike(processes: Processes, config: Config) -> None:
-    """See that all processes train the same with the same versions.
+    """See that all processes train the same with the same versions of everything, plugins too.
 
     Raises:
         PinnError: one does not: which, and in what.
@@ -25,6 +26,8 @@ def check_alike(processes: Processes, config: Config) -> None:
     own = {
         "configuration": of_run(config),
         "versions": {name: version(name) for name in ("pinn-dynamics", "torch", "numpy")},
+        "plugins": plugins(config.parts),
+        "sources": sources(config.parts),
     }
     first, *others = processes.told_by_all(own)
     for rank, other in enumerate(others, 1):

@@ -28,18 +28,23 @@ def environment(device: str, parts: Iterable[Any], *frameworks: str) -> dict[str
         "pinn-dynamics", "torch", "numpy", "scipy", "pluggy", "attrs", "cattrs", "matplotlib", "jinja2",
         *frameworks,
     )  # fmt: skip
-    names = {part.name for part in parts}
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "device": device,
         "versions": {name: installed_version(name) for name in libraries},
-        "plugins": {
-            f"{part.kind} {part.name}": str(part.origin)
-            for part in registry().parts()
-            if part.name in names
-        },
+        "plugins": plugins(parts),
         "git_commit": _git_commit(),
+    }
+
+
+def plugins(parts: Iterable[Any]) -> dict[str, str]:
+    """{kind and name of each part: the distribution that it is of, and its version}."""
+    names = {part.name for part in parts}
+    return {
+        f"{part.kind} {part.name}": str(part.origin)
+        for part in registry().parts()
+        if part.name in names
     }
 
 

@@ -7,8 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from functools import partial
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
@@ -25,6 +27,10 @@ HOST = "127.0.0.1"
 A_MOMENT = 5.0
 """Seconds in which a process that ends or fails, by itself or since another one is gone, is gone."""
 
+GONE = "one of the processes of this run is gone"
+DIED = "died"
+SAVED = "What was saved stays, and the run goes on from it"
+
 Work = Callable[[Processes, Any], None]
 """What a process that is begun does, with what it is told; found by its name in its module."""
 
@@ -37,13 +43,15 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
     the others are begun here, do their `work`, and end with the block.
 
     Raises:
-        TrainingError: one of the others failed or died: which, and why.
+        TrainingError: one of the others failed or died: which, and why, where they were begun here.
     """
     if dist.is_initialized():
-        yield Processes(dist.get_rank(), dist.get_world_size())
+        with _told_of_torchrun(dist.get_world_size()):
+            yield Processes(dist.get_rank(), dist.get_world_size())
     elif "TORCHELASTIC_RUN_ID" in os.environ:
         rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        with _joined(rank, world, int(os.environ["LOCAL_RANK"])) as processes:
+        join = partial(_join, rank, world, int(os.environ["LOCAL_RANK"]))
+        with _told_of_torchrun(world), _joined(join) as processes:
             yield processes
     elif count == 1:
         yield ALONE
@@ -55,7 +63,8 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
                 others.append(_Other.begun(rank, count, store.port, work, told))
             for other in others:
                 other.check_begun()
-            with _joined(0, count, 0, store) as processes:
+            join = partial(_while_alive, others, partial(_join, 0, count, 0, store))
+            with _joined(join) as processes:
                 yield processes
         except Exception as error:
             _tell_failed(others, error)
@@ -67,16 +76,58 @@ def together(count: int, work: Work, told: Any) -> Iterator[Processes]:
 
 
 @contextmanager
-def _joined(rank: int, count: int, device: int, store: Store | None = None) -> Iterator[Processes]:
+def _joined(join: Callable[[], Processes]) -> Iterator[Processes]:
+    processes = join()
+    try:
+        yield processes
+    finally:
+        dist.destroy_process_group()
+
+
+def _join(rank: int, count: int, device: int, store: Store | None = None) -> Processes:
+    """Wait for all, for half an hour at most."""
     backend = "gloo"
     if torch.cuda.is_available() and device < torch.cuda.device_count():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
+    return Processes(rank, count)
+
+
+def _while_alive(others: Sequence[_Other], join: Callable[[], Processes]) -> Processes:
+    """What `join` returns or raises.
+
+    Raises:
+        TrainingError: one of the others has ended, for which it would wait.
+    """
+    joining: Future[Processes] = Future()
+    Thread(target=_settle, args=(joining, join), daemon=True).start()
+    ends = [other.process.sentinel for other in others]
+    while not joining.done():
+        if wait(ends, timeout=0.01):
+            raise TrainingError(GONE)
+    return joining.result()
+
+
+def _settle(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
-        yield Processes(rank, count)
-    finally:
-        dist.destroy_process_group()
+        future.set_result(function())
+    except Exception as error:
+        future.set_exception(error)
+
+
+@contextmanager
+def _told_of_torchrun(count: int) -> Iterator[None]:
+    """Where one process fails, the others do, by what they hear of it: that in one line."""
+    try:
+        yield
+    except Exception as error:
+        if _follows(error):
+            raise TrainingError(
+                f"another process of {count} is gone: torchrun, or what else began them, says which "
+                f"one, and why. {SAVED}"
+            ) from error
+        raise
 
 
 @frozen(eq=False)
@@ -106,23 +157,30 @@ class _Other:
         try:
             self.said.recv()
         except EOFError:
-            self.process.join()
+            died = self._end()
+            if died and (self.process.exitcode or 0) < 0:
+                raise TrainingError(f"process {self.rank} {died}, as it began") from None
             raise PinnError(
                 f"[run] processes: process {self.rank} ended as it began. A script that trains on "
                 'several does so under `if __name__ == "__main__":`, since each of them imports it'
             ) from None
 
     def failure(self) -> str | None:
-        """Why it is gone, in a moment; None where it works."""
+        """Why it is gone, in a moment; None where it works, or is gone since another one is."""
         try:
             if self.said.poll(A_MOMENT):
-                return str(self.said.recv())
+                told: str | None = self.said.recv()
+                return told
         except EOFError:
-            self.process.join(A_MOMENT)
-            ended = self.process.exitcode
-            if ended:
-                return f"died: {_name_of(-ended) if ended < 0 else f'exit status {ended}'}"
+            return self._end()
         return None
+
+    def _end(self) -> str | None:
+        self.process.join(A_MOMENT)
+        ended = self.process.exitcode
+        if not ended:
+            return None
+        return f"{DIED}: {_name_of(-ended) if ended < 0 else f'exit status {ended}'}"
 
 
 def _name_of(number: int) -> str:
@@ -132,17 +190,23 @@ def _name_of(number: int) -> str:
         return f"signal {number}"
 
 
+def _follows(error: Exception) -> bool:
+    """Whether it is what a process hears of one that is gone."""
+    exchanging = isinstance(error, dist.DistError)
+    return exchanging or any(word in str(error) for word in (GONE, "_c10d", "gloo"))
+
+
 def _tell_failed(others: Sequence[_Other], error: Exception) -> None:
-    """Raise what one of the others failed by, unless this one failed by it, too, or by its own."""
-    if isinstance(error, PinnError) and "_c10d" not in str(error) and "gloo" not in str(error):
+    """Raise what one of the others failed by, where this one did not fail by its own.
+
+    Of several, that one died: what the others say is what came of it.
+    """
+    if isinstance(error, PinnError) and not _follows(error):
         return
-    for other in others:
-        failure = other.failure()
-        if failure is not None:
-            raise TrainingError(
-                f"process {other.rank} of {len(others) + 1}: {failure}. What was saved stays, and the "
-                "run goes on from it"
-            ) from error
+    said = [(other.rank, why) for other in others if (why := other.failure())]
+    if said:
+        rank, why = min(said, key=lambda of: not of[1].startswith(DIED))
+        raise TrainingError(f"process {rank} of {len(others) + 1}: {why}. {SAVED}") from error
 
 
 def _begin(rank: int, count: int, port: int, says: Connection, work: Work, told: Any) -> None:
@@ -151,11 +215,12 @@ def _begin(rank: int, count: int, port: int, says: Connection, work: Work, told:
     says.send(None)
     try:
         store = TCPStore(HOST, port, count, is_master=False)
-        with _joined(rank, count, rank, store) as processes:
+        with _joined(partial(_join, rank, count, rank, store)) as processes:
             work(processes, told)
     except Exception as error:
         ours = isinstance(error, PinnError)
-        says.send(str(error) if ours else f"{type(error).__name__}: {error}")
+        why = str(error) if ours else f"{type(error).__name__}: {error}"
+        says.send(None if _follows(error) else why)
         raise SystemExit(1) from None
 
 
