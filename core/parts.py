@@ -199,6 +199,13 @@ class Optimizer(ABC):
         """The rate of step `step` = 0 … `steps` − 1 of the stage; None leaves it alone."""
         return None
 
+    def holds(self, parameters: int, residuals: int) -> int:
+        """How many numbers it has in memory besides the network, where that may be too many.
+
+        A run for which they do not fit is refused before it begins.
+        """
+        return 0
+
 
 @frozen
 class Schedule:

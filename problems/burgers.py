@@ -45,7 +45,7 @@ class Burgers(Problem):
         return {"u": q.t * free - torch.sin(pi * q.x)}
 
     def reference(self) -> Reference:
-        """See `burgers_reference.py`; absolute accuracy 1e-10."""
+        """See `burgers_reference.py`; absolute accuracy 1e-13 for ν ≥ 1e-3."""
         from pinn.problems.burgers_reference import solve
 
         x, t, u = solve(self.viscosity)

@@ -50,6 +50,9 @@ class RunOptions:
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     precision: str = option("float32", "float32 or float64", choice("float32", "float64"))
+    tf32: bool = option(
+        False, "matrices of float32 multiplied to ten bits, where a GPU does that faster"
+    )
     compile: str = option(
         "auto",
         "compile the step: auto (if the run is long enough), always, never",

@@ -21,7 +21,7 @@ from pinn.engine.derivatives.fields import build_network
 from pinn.engine.derivatives.mixing import check_points_stay_apart
 from pinn.engine.derivatives.unknowns import attach_unknowns, unknown_values
 from pinn.engine.training.evaluation import Evaluator, exact_solution
-from pinn.engine.training.memory import check_memory
+from pinn.engine.training.memory import check_memory, check_optimizers
 from pinn.engine.training.notes import notes_of_ends, notes_of_problem
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.parities import notes_of_parities
@@ -70,6 +70,7 @@ def _built(
     _check_parameters(config, trainable(module))
     for place, stage in enumerate(config.stages, 1):
         _check_factors(f"[[optimizers]] {place} factors", stage.factors, objective.names)
+    check_optimizers(config, module, objective)
     evaluator = Evaluator(config.problem, dtype, device, first.points.chunk)
     evaluator.notes += notes_of_problem(config.problem)
     evaluator.notes += notes_of_ends(config.problem, config.network, objective.equations)

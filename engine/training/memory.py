@@ -16,6 +16,8 @@ from pinn.core.randomness import torch_generator
 from pinn.engine.configuration.config import Config
 from pinn.engine.configuration.cores import GROUPS
 from pinn.engine.derivatives.fields import build_network, components
+from pinn.engine.training.objective import Objective
+from pinn.engine.training.trainable import trainable
 
 LIMITS = (
     ("memory.max", "memory.stat", "anon"),
@@ -24,6 +26,11 @@ LIMITS = (
 """Of control groups, version 2 and 1: the limit, and what is used that no cache gives back."""
 SMALL = 256
 """A network as wide and as deep as this has 17 million parameters."""
+CPU = torch.device("cpu")
+LESS = (
+    ". Less take a narrower network, whose parameters grow with the square of its width, gauss-newton "
+    "on fewer points, and lbfgs, whose memory grows with the parameters"
+)
 COPIES = 4
 """Of the parameters: themselves, their gradient, and two moments as of Adam."""
 
@@ -54,6 +61,29 @@ def check_memory(config: Config) -> None:
         _refuse_if_more("[network]", what, needed, free)
 
 
+def check_optimizers(config: Config, module: torch.nn.Module, objective: Objective) -> None:
+    """See that what each stage's optimizer holds fits beside the network.
+
+    Raises:
+        PinnError: it does not; says how much it needs, how much is free, and what takes less.
+    """
+    free = available(next(module.parameters()).device)
+    if free is None:
+        return
+    number = 8 if config.run.precision == "float64" else 4
+    sizes = {name: module.get_parameter(name).numel() for name in trainable(module)}
+    for place, stage in enumerate(config.stages, 1):
+        beginning = stage.options.parameters or ""
+        parameters = sum(size for name, size in sizes.items() if name.startswith(beginning))
+        residuals = len(objective.equations.names) * stage.points.interior + sum(
+            len(law.names) * _points_of(config, name) for name, law in objective.conditions.items()
+        )
+        what = f"for {parameters:,} parameters and {residuals:,} residuals its matrices"
+        needed = stage.optimizer.holds(parameters, residuals) * number
+        where = f"[[optimizers]] {place} {stage.optimizer.name}"
+        _refuse_if_more(where, what, needed, free, LESS)
+
+
 def _points_of(config: Config, condition: str) -> int:
     try:
         return config.points.of_condition(condition)[1]
@@ -66,11 +96,11 @@ def _may_be_large(network: Network) -> bool:
     return any(isinstance(value, int) and value > SMALL for value in unstructure(network).values())
 
 
-def _refuse_if_more(where: str, what: str, needed: float, free: int) -> None:
+def _refuse_if_more(where: str, what: str, needed: float, free: int, advice: str = "") -> None:
     if needed > free:
         raise PinnError(
             f"{where}: {what} take at least {needed / 2**30:,.3g} GiB of memory, and "
-            f"{free / 2**30:,.3g} GiB are free"
+            f"{free / 2**30:,.3g} GiB are free{advice}"
         )
 
 
@@ -85,9 +115,11 @@ def count_parameters(network: Network, problem: Problem) -> float | None:
         return float("inf") if "overflow" in str(error) else None
 
 
-def available() -> int | None:
-    """Bytes that are free, of the machine and of the control group; None where nobody says."""
-    return min(_available(), default=None)
+def available(device: torch.device = CPU) -> int | None:
+    """Bytes that are free, of a GPU, or of the machine and of the control group; None: nobody says."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_available(), default=None) if device.type == "cpu" else None
 
 
 def _available() -> Iterator[int]:

@@ -197,7 +197,8 @@ def built(
 
 @contextmanager
 def apart_for(config: Config, processes: int = 1) -> Iterator[None]:
-    with no_more_than_cores(processes), apart(number_format(config.run.precision)):
+    own = apart(number_format(config.run.precision), config.run.tf32)
+    with no_more_than_cores(processes), own:
         yield
 
 

@@ -62,15 +62,27 @@ def numbers_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def apart(dtype: torch.dtype) -> Iterator[None]:
+def products_in(precision: str) -> Iterator[None]:
+    """Matrices of single precision are multiplied so: "highest", or "high", in TensorFloat-32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def apart(dtype: torch.dtype, tf32: bool = False) -> Iterator[None]:
     """Whatever is global in torch, NumPy and Python is ours inside, and afterwards as before.
 
     Args:
         dtype: the format of numbers where none is named.
+        tf32: whether matrices may be multiplied in TensorFloat-32.
     """
     random = global_state()
     try:
-        with torch.enable_grad(), numbers_in(dtype):
+        with torch.enable_grad(), numbers_in(dtype), products_in("high" if tf32 else "highest"):
             yield
     finally:
         restore_global_state(random)

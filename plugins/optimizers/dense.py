@@ -1,45 +1,24 @@
-"""Limits of methods that hold a matrix with the square of the parameters: memory, time, precision."""
+"""Limits of methods that hold a matrix with the square of the parameters: time and precision."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pinn.core import PinnError
-
 SLOW = 20_000
 """Parameters from which a factorisation takes minutes on a processor."""
-DOUBLE = 8
-"""Bytes."""
-INSTEAD = (
-    "a narrower network, as the parameters grow with the square of its width, or lbfgs, whose memory "
-    "and time grow with the parameters"
-)
 
 
-def check_square(name: str, unknowns: int, held: int, device: torch.device) -> None:
-    """Whether `held` square matrices of doubles, of so many unknowns, fit into this device's memory.
-
-    Warns where they fit and factorising one takes long: n³ / 3 operations.
-
-    Raises:
-        PinnError: they need more memory than the device has, used or not.
-    """
-    needed, there = held * DOUBLE * unknowns**2, memory(device)
-    holds = f"optimizer {name!r} holds {held} matrices of {unknowns:,} x {unknowns:,} numbers"
-    if there is not None and needed > there:
-        where = "this machine" if device.type == "cpu" else str(device)
-        raise PinnError(
-            f"{holds}, as many rows as the network has parameters: {needed / 1e9:,.1f} GB, and {where} "
-            f"has {there / 1e9:,.1f} GB in all. Choose {INSTEAD}"
-        )
-    if unknowns > SLOW:
+def tell_slow(name: str, rows: int) -> None:
+    """Warns where factorising a square matrix of so many rows takes long."""
+    if rows > SLOW:
         warnings.warn(
-            f"{holds}, and factorises one in {unknowns**3 / 3:.0e} operations; faster is {INSTEAD}",
+            f"optimizer {name!r} factorises a matrix of {rows:,} x {rows:,} numbers in "
+            f"{rows**3 / 3:.0e} operations; faster are a narrower network, as the parameters grow with "
+            "the square of its width, and lbfgs, whose memory and time grow with the parameters",
             stacklevel=2,
         )
 
@@ -52,12 +31,3 @@ def check_precision(name: str, parameters: Sequence[Tensor]) -> None:
             'in vain. Set [run] precision = "float64"',
             stacklevel=2,
         )
-
-
-def memory(device: torch.device) -> int | None:
-    """All memory of the device in bytes, used or not; None where it cannot be known."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
-    if device.type != "cpu" or "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -32,6 +32,12 @@ class GaussNewton(Optimizer):
         0, "first steps that fit the last layer alone: exact for linear equations", at_least(0)
     )
 
+    def holds(self, parameters: int, residuals: int) -> int:
+        """The smaller square matrix and its factor; beside JJᵀ the Jacobian itself."""
+        smaller = min(parameters, residuals)
+        jacobian = residuals * parameters if residuals < parameters else 0
+        return 2 * smaller**2 + jacobian
+
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         from pinn.plugins.optimizers.dense import check_precision
         from pinn.plugins.optimizers.gauss_newton_steps import GaussNewtonSteps, last_matrix

@@ -11,12 +11,10 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pinn.core import Closure, PinnError
-from pinn.plugins.optimizers.dense import check_square
+from pinn.plugins.optimizers.dense import tell_slow
 
 STRIPS = 8
 """Strips of columns in which JᵀJ is summed, each no further than its diagonal."""
-HELD = 2
-"""Square matrices at once: JᵀJ and its Cholesky factor."""
 LEAST, MOST = 1e-14, 1e8
 """Bounds of the damping."""
 LITTLE, MUCH = 0.25, 0.75
@@ -144,16 +142,12 @@ class _System(Protocol):
 
 
 def _system(closure: Closure, unknowns: int, rows: int) -> _System:
-    """The smaller one of two that have the same solution.
-
-    Raises:
-        PinnError: its matrix does not fit into memory.
-    """
+    """The smaller one of two that have the same solution."""
     like = closure.residuals()
+    tell_slow("gauss-newton", min(len(like), unknowns))
     if len(like) >= unknowns:
-        check_square("gauss-newton", unknowns, HELD, like.device)
         return normal_equations(closure, like.new_empty(unknowns), rows)
-    return _Kernel(_blocks(closure, rows))
+    return _Kernel(_blocks(closure, rows), like.new_empty(len(like), unknowns, dtype=torch.float64))
 
 
 def normal_equations(
@@ -199,9 +193,13 @@ class NormalEquations:
 class _Kernel:
     """d = −Jᵀ(JJᵀ + μ m I)⁻¹ρ, for fewer residuals than parameters."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        residuals, jacobians = zip(*blocks, strict=True)
-        self.residuals, self.jacobian = torch.cat(residuals), torch.cat(jacobians)
+    def __init__(self, blocks: Blocks, jacobian: Tensor) -> None:
+        """`jacobian` is filled."""
+        self.jacobian, self.residuals = jacobian, jacobian.new_empty(len(jacobian))
+        end = 0
+        for residuals, rows in blocks:
+            begin, end = end, end + len(residuals)
+            self.residuals[begin:end], self.jacobian[begin:end] = residuals, rows
         self.matrix = self.jacobian @ self.jacobian.T
         self.diagonal = self.matrix.diagonal().clone()
         self.scale = self.diagonal.sum() / self.jacobian.shape[1]

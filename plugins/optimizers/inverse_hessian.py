@@ -8,8 +8,6 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-HELD = 3
-"""Square matrices at once, where the inverse begins and where it is made symmetric."""
 TOGETHER = 16
 """Updates that are added to the matrix at once: one passes through memory as fast as sixteen."""
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from attrs import frozen
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from pinn.core import Optimizer, option
+from pinn.core import Closure, Optimizer, option
 from pinn.testing import check_optimizer
 
 
@@ -70,6 +71,36 @@ def test_the_optimizers_of_torch_pass(name: str) -> None:
 def test_a_sound_optimizer_passes() -> None:
     check_optimizer(Descent)
     check_optimizer(Descent(lr=1e-2))
+
+
+class Marquardt(torch.optim.Optimizer):
+    """(JᵀJ + μ I) d = −Jᵀρ, with the sign of the step as it is given."""
+
+    def __init__(self, parameters: Any, sign: float) -> None:
+        super().__init__(parameters, {"lr": sign})
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> Tensor:  # type: ignore[override]
+        with torch.enable_grad():
+            loss = closure()
+        (group,) = self.param_groups
+        here = parameters_to_vector(group["params"])
+        matrix, slope = 1e-3 * torch.eye(len(here)).to(here), torch.zeros_like(here)
+        for residuals, jacobian in closure.jacobian(2):
+            matrix, slope = matrix + jacobian.T @ jacobian, slope + jacobian.T @ residuals
+        step = -group["lr"] * torch.linalg.solve(matrix, slope)
+        vector_to_parameters(here + step, group["params"])
+        if closure.residuals().square().sum() > 4 * loss:
+            vector_to_parameters(here, group["params"])
+        return loss
+
+
+def test_one_that_asks_for_residuals_and_their_jacobian() -> None:
+    def with_sign(sign: float) -> Any:
+        return wrong(build=lambda self, parameters: Marquardt(parameters, sign))
+
+    check_optimizer(with_sign(1.0))
+    fails(with_sign(-1.0), "check the sign of the step")
 
 
 def test_a_step_in_the_wrong_direction() -> None:

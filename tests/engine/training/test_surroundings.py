@@ -47,6 +47,41 @@ class Noisy(Problem):
         yield Measurements("data", {"t": t}, {"u": np.exp(-t) + 0.05 * noise})
 
 
+@frozen
+class Telling(Problem):
+    """u' = −u, which notes how matrices are multiplied where it is asked."""
+
+    name = "telling"
+    fields = ("u",)
+    domain = Box(t=(0, 1))
+
+    def equations(self, q: Any) -> dict[str, Any]:
+        told.append(torch.get_float32_matmul_precision())
+        return {"decay": q.u_t + q.u}
+
+
+told: list[str] = []
+
+
+@pytest.mark.parametrize(("tf32", "expected"), [(False, "highest"), (True, "high")])
+def test_single_precision_is_whole_unless_the_run_asks_for_less(
+    tf32: bool, expected: str, tmp_path: Path, offer: Callable[..., None], without_results: None
+) -> None:
+    """Whatever the program that trains has set for itself, which stays."""
+    offer(Telling)
+    theirs = "medium"
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(theirs)
+    told.clear()
+    try:
+        asked = table(tmp_path / "run", problem={"name": "telling"})
+        train(parse_config(asked | {"run": asked["run"] | {"tf32": tf32}}))
+        assert {*told} == {expected}
+        assert torch.get_float32_matmul_precision() == theirs
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def generators() -> list[Any]:
     numpy = np.random.get_state(legacy=False)
     assert isinstance(numpy, dict)
