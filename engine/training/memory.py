@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -14,15 +15,12 @@ from pinn.core.parts import Network
 from pinn.core.problem import Problem, conditions_of
 from pinn.core.randomness import torch_generator
 from pinn.engine.configuration.config import Config
-from pinn.engine.configuration.cores import GROUPS
+from pinn.engine.configuration.cores import own_groups
 from pinn.engine.derivatives.fields import build_network, components
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.trainable import trainable
 
-LIMITS = (
-    ("memory.max", "memory.stat", "anon"),
-    ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),
-)
+LIMITS = (("memory.max", "anon"), ("memory.limit_in_bytes", "total_rss"))
 """Of control groups, version 2 and 1: the limit, and what is used that no cache gives back."""
 SMALL = 256
 """A network as wide and as deep as this has 17 million parameters."""
@@ -125,9 +123,9 @@ def available(device: torch.device = CPU) -> int | None:
 def _available() -> Iterator[int]:
     with suppress(OSError, ValueError, KeyError):  # where there is no Linux
         yield 1024 * _field(Path("/proc/meminfo"), "MemAvailable:")
-    for limit, statistics, used in LIMITS:
+    for group, (limit, used) in product(own_groups("memory"), LIMITS):
         with suppress(OSError, ValueError, KeyError):  # no such group, or without a limit: "max"
-            yield int((GROUPS / limit).read_text()) - _field(GROUPS / statistics, used)
+            yield int((group / limit).read_text()) - _field(group / "memory.stat", used)
 
 
 def _field(file: Path, name: str) -> int:

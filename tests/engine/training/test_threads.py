@@ -20,12 +20,14 @@ PINNED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], None]:
-    """Control groups with these files."""
+    """Control groups with these files, of which the process is in `job/step`."""
     monkeypatch.setattr(counting, "GROUPS", tmp_path)
+    (tmp_path / "mine").write_text("5:memory:/elsewhere\n4:cpuset,cpu:/job/step\n0::/job/step\n")
+    monkeypatch.setattr(counting, "MINE", tmp_path / "mine")
 
     def write(files: Mapping[str, str]) -> None:
         for name, text in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text, encoding="utf-8")
 
     return write
@@ -41,6 +43,16 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping
         ({"cpu.max": "20000 100000\n"}, 1),
         ({"cpu.max": "99900000 100000\n"}, PINNED),
         ({"cpu.max": "nonsense"}, PINNED),
+        ({"job/cpu.max": "100000 100000\n", "job/step/cpu.max": "max 100000\n"}, 1),
+        ({"job/step/cpu.max": "100000 100000\n", "cpu.max": "max 100000\n"}, 1),
+        ({"elsewhere/cpu.max": "100000 100000\n"}, PINNED),
+        (
+            {
+                "cpu/job/step/cpu.cfs_quota_us": "100000\n",
+                "cpu/job/step/cpu.cfs_period_us": "100000\n",
+            },
+            1,
+        ),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, PINNED),
         ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
     ],
