@@ -2,9 +2,10 @@
 
     python -m benchmarks.gpu --output benchmarks/results/gpu.json
 
-Needs no network; writes what it has after every part. Times are medians over rounds of several steps,
-between two synchronisations; `--device cpu --points 256 --steps 20` tries the program where there is no
-GPU.
+Needs no network; writes what it has after every part, and begins none after `--minutes`: the same call
+again measures what is missing in the file, and what is there stays. Times are medians over rounds of
+several steps, between two synchronisations; `--device cpu --points 256 --steps 20` tries the program
+where there is no GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from pinn.engine.training.state import initial_state
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "configs" / "papers" / "allen-cahn-rba.toml"
-PARTS = ("checks", "small", "seeds", "steps", "paper")
+PARTS = ("checks", "small", "seeds", "paper", "processes", "steps")
 POINTS = (4096, 25600, 262144)
 ROUNDS = 7
 END_OF_SEEDS = 600
@@ -62,28 +64,46 @@ def main() -> None:
     parser.add_argument("--points", nargs="+", type=int, default=POINTS)
     parser.add_argument("--only", nargs="+", default=[*MAKERS], help="of " + "; ".join(MAKERS))
     parser.add_argument("--steps", type=int, default=10_000, help="of the papers' Allen-Cahn, RBA")
+    parser.add_argument("--minutes", type=float, default=8, help="after which no part is begun")
     asked = parser.parse_args()
-    device = asked.device
-    found: dict[str, Any] = {"machine": {**describe(), "device": name_of(device)}}
-
-    def keep(part: str, value: Any) -> None:
-        found[part] = value
+    over = time.monotonic() + 60 * asked.minutes
+    found: dict[str, Any] = {}
+    if asked.output.exists():
+        found = json.loads(asked.output.read_text(encoding="utf-8"))
+    found["machine"] = {**describe(), "device": name_of(asked.device)}
+    for part, measure in parts(asked).items():
+        if part in found:
+            continue
+        if time.monotonic() > over:
+            print(f"{part}: left for another call", flush=True)
+            continue
+        found[part] = measure()
         asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        print(f"{part}: {value}", flush=True)
+        print(f"{part}: {found[part]}", flush=True)
 
-    if "checks" in asked.parts:
-        keep("checks", checks())
-    if "small" in asked.parts:
-        keep("4 x 64, 4,096 points, ms a step", small_network(device, min(4096, *asked.points)))
-    if "seeds" in asked.parts:
-        keep("4 x 64, 1,024 points, seeds together, ms a step", seeds_together(device))
-    if "steps" in asked.parts:
-        for problem in asked.problems:
-            for points in asked.points:
-                here = times(asked.only, problem, points, device)
-                keep(f"{problem}, {points:,} points, ms a step", here)
-    if "paper" in asked.parts:
-        keep(f"allen-cahn, RBA, as in the paper, {asked.steps:,} steps", paper(device, asked.steps))
+
+def parts(asked: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """{what is measured: what measures it}, of the parts that are asked for."""
+    device, steps = asked.device, asked.steps
+    small = min(4096, *asked.points)
+    of = {
+        "checks": {"checks": checks},
+        "small": {"4 x 64, 4,096 points, ms a step": partial(small_network, device, small)},
+        "seeds": {
+            "4 x 64, 1,024 points, seeds together, ms a step": partial(seeds_together, device)
+        },
+        "paper": {
+            f"allen-cahn, RBA, as in the paper, {steps:,} steps": partial(paper, device, steps)
+        },
+        "processes": {"two processes": partial(two_processes, device)},
+        "steps": {
+            f"{problem}, {points:,} points, ms a step": partial(
+                times, asked.only, problem, points, device
+            )
+            for points, problem in product(asked.points, asked.problems)
+        },
+    }
+    return {name: measure for part in asked.parts for name, measure in of[part].items()}
 
 
 def name_of(device: str) -> str:
@@ -152,12 +172,20 @@ def of_peer(make_step: Callable[..., Step], problem: str, points: int, device: s
     return repeated(make_step(problem, points, device=device))
 
 
+def own_products(problem: str, points: int, device: str) -> Steps:
+    """Those of as many numbers a neuron as `pinn` carries, which are fewer than all derivatives."""
+    _, objective, _ = ready(problem, 16, "cpu", 4, 1)
+    carried = len(objective.equations.jets.monomials)
+    return of_peer(partial(matmuls.make_step, coefficients=carried), problem, points, device)
+
+
 MAKERS: Mapping[str, Callable[[str, int, str], Steps]] = {
     "pinn": launched,
     "pinn, one by one": one_by_one,
     "nested": partial(of_peer, nested.make_step),
     "nested, compiled": partial(of_peer, partial(nested.make_step, compiled=True)),
     "matrix products": partial(of_peer, matmuls.make_step),
+    "its own products": own_products,
 }
 
 
@@ -185,6 +213,28 @@ def seeds_together(device: str, counts: Sequence[int] = (1, 2, 8)) -> dict[int, 
             runs = train_seeds(config, report=False) if count > 1 else [train(config, report=False)]
             found[count] = sum(map(step_of, runs))
     return found
+
+
+def two_processes(device: str) -> dict[str, float] | str:
+    """Milliseconds of a step of one process and of two, a GPU each, and how far their errors differ."""
+    if device.startswith("cuda") and torch.cuda.device_count() < 2:
+        return "one GPU"
+    found, errors = {}, []
+    for count in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            table = {
+                "run": {"directory": folder, "device": device, "processes": count},
+                "problem": {"name": "burgers"},
+                "network": {"name": "mlp", "width": 64, "depth": 4},
+                "points": {"interior": 1024, "conditions": 64},
+                "weighting": {"name": "rba"},
+                "optimizers": [{"name": "adam", "steps": END_OF_SEEDS}],
+                "analyzers": [{"name": "error", "every": 100}],
+            }
+            run = train(parse_config(table), report=False)
+            errors.append(run.metrics()["rel_l2"][1][-1])
+            found[f"{count}"] = step_of(run)
+    return found | {"relative difference of the errors": abs(errors[1] / errors[0] - 1)}
 
 
 def step_of(run: Run) -> float:
