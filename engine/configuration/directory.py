@@ -154,7 +154,7 @@ class RunDirectory:
         Raises:
             PinnError: the directory belongs to another configuration; names the keys that differ.
         """
-        there = self._table()
+        there = self._table_as_of_now()
         if there is None:
             return
         if WATCHED in there:
@@ -177,7 +177,7 @@ class RunDirectory:
             PinnError: as of `check_same`.
         """
         self.check_same(config)
-        there = self._table()
+        there = self._table_as_of_now()
         if there is not None and not _only_longer(there, config):
             for path in (self.metrics, *self.checkpoints.glob("*.pt")):
                 path.unlink(missing_ok=True)
@@ -239,6 +239,11 @@ class RunDirectory:
                 f"{error}; the run had written it, so mend it, or delete {self.path} to start again"
             ) from None
 
+    def _table_as_of_now(self) -> dict[str, Any] | None:
+        there = self._table()
+        now = None if there is None else _as_of_now(there)
+        return there if now is None else now.table()
+
 
 def of_run(config: Config) -> dict[str, Any]:
     """The configuration without what may change while the same run goes on."""
@@ -246,6 +251,21 @@ def of_run(config: Config) -> dict[str, Any]:
     *stages, last = table["optimizers"]
     last = {key: value for key, value in last.items() if key != MAY_GROW}
     return {**table, "optimizers": [*stages, last]}
+
+
+def of_run_as_of_now(table: dict[str, Any]) -> dict[str, Any]:
+    """What `of_run` said before, with options that have come since at their defaults."""
+    *stages, last = table.get("optimizers") or [{}]
+    now = _as_of_now({**table, "optimizers": [*stages, {MAY_GROW: 1, **last}]})
+    return table if now is None else of_run(now)
+
+
+def _as_of_now(table: dict[str, Any]) -> Config | None:
+    """A configuration that was written before; None where it is none any more."""
+    try:
+        return parse_config(table)
+    except PinnError:
+        return None
 
 
 def _comparable(table: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 from pinn.core.errors import PinnError, TrainingError
 from pinn.core.files import cannot_read, read_file, write_atomically
 from pinn.engine.configuration.config import differences
+from pinn.engine.configuration.directory import of_run_as_of_now
 
 FORMAT = b"pinn checkpoint "
 VERSION = b"3"
@@ -175,7 +176,8 @@ def check_belongs(path: Path, state: Mapping[str, Any], of_run: Mapping[str, Any
     mend = "put back the file that was there, or remove this one"
     if path.name not in (BEST, f"step-{state['step']:09d}.pt"):
         raise PinnError(f"{path}: holds step {state['step']:,}, so that it was renamed: {mend}")
-    if differing := differences(json.loads(state[OF_RUN]), json.loads(json.dumps(of_run))):
+    there = of_run_as_of_now(json.loads(state[OF_RUN]))
+    if differing := differences(*(json.loads(json.dumps(table)) for table in (there, of_run))):
         lines = "\n".join(f"  {difference}" for difference in differing)
         raise PinnError(f"{path}: belongs to another run:\n{lines}\n{mend}")
 

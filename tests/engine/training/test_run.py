@@ -17,6 +17,7 @@ import torch
 
 from pinn.core import PinnError, TrainingError
 from pinn.engine import Config, Run, check, load_config, open_run, train
+from pinn.engine.training import checkpoint
 from pinn.engine.training.checkpoint import newest_first, read
 from pinn.engine.training.objective import Objective
 from pinn.engine.training.signals import stop_signals
@@ -335,6 +336,25 @@ def test_another_configuration_in_the_same_directory(
     assert "run.directory" in str(caught.value)
     for path, content in before.items():
         assert path.read_bytes() == content, path
+
+
+def test_a_run_from_before_an_option_came_goes_on_with_its_default(
+    make_config: MakeConfig,
+) -> None:
+    run = train(make_config(SOLVED))
+    file = run.path / "pinn.toml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert "tf32 = false" in lines
+    file.write_text("\n".join(line for line in lines if line != "tf32 = false"))
+    for path in (run.path / "checkpoints").glob("*.pt"):
+        state = checkpoint.read(path)
+        table = json.loads(state.pop(checkpoint.OF_RUN))
+        table["run"].pop("tf32", None)
+        checkpoint.save(path.parent, state["step"], state, table, best=path.name == checkpoint.BEST)
+    longer = make_config(SOLVED, optimizers=[{"name": "adam", "steps": 8}])
+    assert train(longer).summary["steps"] == 8
+    with pytest.raises(PinnError, match=r"run.tf32: False there, True here"):
+        train(make_config(SOLVED, run={"tf32": True}, optimizers=[{"name": "adam", "steps": 9}]))
 
 
 def test_a_run_that_saved_no_step_makes_way_for_another(make_config: MakeConfig) -> None:
