@@ -32,6 +32,8 @@ ALL_PAPERS: dict[str, Any] = {
     "optimizers.0.beta2": 0.999,
     "optimizers.0.decay": 0.9,
     "optimizers.0.decay_steps": 5000,
+    "analyzers.1.name": "snr",
+    "analyzers.1.batches": 100,
 }
 """What all of them share, by key of the complete configuration."""
 LONG = {"network.name": "mlp", "optimizers.0.steps": 300_000, "weighting.factors": {}}
@@ -60,12 +62,21 @@ CAVITY = LONG | {
     "problem.reynolds": 1000.0,
     "problem.formulation": "streamfunction",
     "problem.boundary": "joint",
+    "problem.lid": "constant",
     "problem.gauge": False,
     "points.interior": 10_000,
     "points.conditions": 400,
     "weighting.joint": True,
 }
-BURGERS = LONG | {"problem.name": "burgers", "problem.viscosity": 0.01 / pi}
+BURGERS = LONG | {
+    "problem.name": "burgers",
+    "problem.viscosity": 0.01 / pi,
+    "points.interior": 25_600,
+    "points.conditions": {
+        "initial": {"sampler": "grid", "points": 512, "ends": "lower", "nodes": 0},
+        "walls": {"sampler": "lhs", "points": 512},
+    },
+}
 RBA = ATTENTION | {"weighting.eta": 0.001, "weighting.first_eta": None}
 MAXIMUM = RBA | {"weighting.normalisation": "max"}
 MIN_MAX = RBA | {"weighting.normalisation": "min-max"}

@@ -123,6 +123,23 @@ def test_sooner_takes_runs_that_end_before_as_later() -> None:
     assert rba_is_sooner(never, never) is None
 
 
+EVIDENCE = [run for scale in SCALES.values() for run in evidence.all_kept(scale)]
+
+
+@pytest.mark.parametrize(
+    "run", EVIDENCE, ids=lambda run: f"{run.set_up}-{run.variant}-{run.seed}-{run.last_step:.0f}"
+)
+def test_what_is_announced_of_our_own_runs_is_never_taken_back(run: Evidence) -> None:
+    """Ended at any of forty steps: what is announced then stays, within a factor of 1.5."""
+    announced: dict[str, int] = {}
+    for step in np.geomspace(100, run.last_step, 40):
+        phases = Facts(cut(run, step)).phases
+        now = {transition.to: transition.step for transition in phases.transitions}
+        for phase, begun in announced.items():
+            assert begun / 1.5 <= now[phase] <= 1.5 * begun
+        announced = announced | now
+
+
 def test_errors_are_compared_at_the_last_step_that_both_have_made() -> None:
     short, long = made(2000, 0.2), made(20_000, 0.001, "vanilla")
     half = {n: (s[s <= 10_000], v[s <= 10_000]) for n, (s, v) in short.evidence.series.items()}
