@@ -19,7 +19,15 @@ from pinn.engine.configuration.directory import RunDirectory
 from pinn.engine.reporting.curves import HEIGHT, legend_above, log_axis, widened
 from pinn.engine.reporting.page import DrawnFigure, FigureFolder, write_page
 from pinn.engine.reporting.theme import round_ticks, tick_labels
-from pinn.engine.sweeping.status import SEED, Group, State, labelled, sweep_groups, sweep_states
+from pinn.engine.sweeping.status import (
+    SEED,
+    Group,
+    State,
+    labelled,
+    sweep_groups,
+    sweep_states,
+    write_table,
+)
 from pinn.engine.sweeping.sweep import Sweep, read_sweep
 
 PAGE = "sweep.html"
@@ -41,7 +49,8 @@ class SweepPage:
 
 
 def draw_sweep(sweep: Sweep | str | Path, page: Path | None = None) -> SweepPage:
-    """Write a page of a sweep, or of a sweep file, and its figures into a folder beside it.
+    """Write a page of a sweep, or of a sweep file, its figures into a folder beside it, and
+    `results.csv` among the runs.
 
     Args:
         page: the file to write; `sweep.html` among the runs where none is named.
@@ -56,6 +65,7 @@ def draw_sweep(sweep: Sweep | str | Path, page: Path | None = None) -> SweepPage
         sweep.directory.mkdir(parents=True, exist_ok=True)
         page = sweep.directory / PAGE
     states = sweep_states(sweep)
+    write_table(sweep, states)
     groups = sweep_groups(states)
     folder = FigureFolder(page.with_suffix(""))
     keys = [key for key in sweep.keys if key != SEED]

@@ -69,11 +69,12 @@ def sweep(path: str | Path, watching: Watching | None = None) -> list[State]:
             planned = more
             _train_all(planned, watching, here, there, stop)
     found = sweep_states(planned)
-    write_table(planned, found)
     if any(state.what == DONE for state in found):
         from pinn.engine.sweeping.page import draw_sweep  # now: matplotlib is slow to load
 
         draw_sweep(planned)
+    else:
+        write_table(planned, found)
     return found
 
 

@@ -164,14 +164,21 @@ def test_the_page_of_a_sweep_shows_every_key(tmp_path: Path) -> None:
         assert (tmp_path / "runs" / "sweep" / f"{name}.png").exists()
     assert text.count("<tr>") == 5
     other = tmp_path / "elsewhere.html"
+    results = tmp_path / "runs" / "results.csv"
+    written_before = results.read_bytes()
+    results.unlink()
     said = CliRunner().invoke(commands, ["compare", str(file), "-o", str(other)])
     assert said.exit_code == 0, said.output
     assert other.exists()
+    assert results.read_bytes() == written_before
 
 
 def test_a_page_of_a_sweep_that_has_not_begun_says_so(tmp_path: Path) -> None:
     file = written(tmp_path, "[sweep.grid]\nrun.seed = [0, 1]")
     drawn = draw_sweep(file)
     assert drawn.groups == []
+    said = CliRunner().invoke(commands, ["sweep", str(file), "--status"])
+    assert said.exit_code == 0
+    assert "2 waiting" in said.output
     assert "No run is done yet" in drawn.page.read_text(encoding="utf-8")
     assert sweep_states(file)

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 import tomli_w
+from click.testing import CliRunner
 
 from pinn.core import PinnError
-from pinn.engine import open_run, sweep, sweep_states, train
+from pinn.engine import load_config, open_run, sweep, sweep_states, train
+from pinn.engine.cli import commands
 from pinn.engine.sweeping.jobs import Job, Outcome
 from pinn.engine.sweeping.places import each
 from pinn.engine.sweeping.sweep import read_sweep
@@ -197,3 +199,10 @@ def test_a_sweep_that_is_killed_leaves_nothing_over(tmp_path: Path) -> None:
     for state in found[:2]:
         newest = newest_first(state.run.config.directory / "checkpoints")[0]
         assert read(newest)["step"] >= state.step - 5
+    said = CliRunner().invoke(commands, ["sweep", str(file), "--status"])
+    assert said.output.startswith("2 stopped, 2 waiting")
+    assert "stopped  " in said.output
+    alone = load_config(found[0].run.config.directory / "pinn.toml")
+    asked: list[int] = []
+    run = train(alone, stop=lambda: len(asked) > 20 or asked.append(1) is not None)
+    assert run.summary["steps"] > found[0].step
