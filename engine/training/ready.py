@@ -127,7 +127,7 @@ def _trainer(
     _announce(trainer, where, how, started)
     if compiles and not trainer.done:
         reporter.note(
-            "the first step compiles: up to a minute, seconds where an earlier run has done it"
+            "the first step compiles: a minute or two, seconds where an earlier run has done it"
         )
     return trainer
 
