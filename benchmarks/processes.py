@@ -2,9 +2,9 @@
 
     python -m benchmarks.processes --output benchmarks/results/processes.json
 
-Runs of one and of two processes alternate; each compiles, or finds it compiled, before its steps are
-timed.
-A ratio is of two runs beside each other, the median over rounds.
+Runs of one and of two processes alternate, and two runs at once that know nothing of each other, on half
+of the points each: what the machine has for two. Each compiles, or finds it compiled, before its steps
+are timed. A ratio is of runs beside each other, the median over rounds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import json
 import os
 import statistics
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,11 @@ def main() -> None:
     for problem in asked.problems:
         for points in asked.points:
             rounds = [
-                [milliseconds(problem, points, count) for count in (1, asked.processes)]
+                (
+                    milliseconds(problem, points, 1),
+                    milliseconds(problem, points, asked.processes),
+                    apart(problem, points, asked.processes),
+                )
                 for _ in range(asked.rounds + 1)
             ][1:]  # the first compiles
             results.append(
@@ -50,14 +56,23 @@ def main() -> None:
                     "points": points,
                     "processes": asked.processes,
                     "rounds": asked.rounds,
-                    "ms_of_one": statistics.median(one for one, _ in rounds),
-                    "ms_of_all": statistics.median(several for _, several in rounds),
-                    "ratio": statistics.median(one / several for one, several in rounds),
+                    "ms_of_one": statistics.median(one for one, _, _ in rounds),
+                    "ms_of_all": statistics.median(several for _, several, _ in rounds),
+                    "ms_apart": statistics.median(alone for _, _, alone in rounds),
+                    "ratio": statistics.median(one / several for one, several, _ in rounds),
+                    "ratio_apart": statistics.median(one / alone for one, _, alone in rounds),
                 }
             )
             print(results[-1], flush=True)
             found = {"machine": describe(), "results": results}
             asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def apart(problem: str, points: int, count: int) -> float:
+    """Of a step of so many runs at once, on a share of the points each; the mean over the runs."""
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        share = [points // count] * count
+        return statistics.mean(pool.map(milliseconds, [problem] * count, share, [1] * count))
 
 
 def milliseconds(problem: str, points: int, processes: int) -> float:

@@ -115,10 +115,12 @@ class _Table(_Lines):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         found = engine.sweep_states(sweep)
-        table = Table(title=_counted(found), title_justify="left", box=None)
+        table = Table(box=None)
         for heading in ("run", "step", "of", "value"):
             table.add_column(heading, justify="left" if heading == "run" else "right")
         for state in found:
@@ -128,7 +130,7 @@ class _Table(_Lines):
                 table.add_row(state.run.name, *steps, value)
         if not self._live.is_started:
             self._live.start()
-        self._live.update(table, refresh=True)
+        self._live.update(Group(Text(_counted(found)), table), refresh=True)
 
     def ended(self, state: Any, count: int, total: int) -> None:
         if state.what == "failed":
