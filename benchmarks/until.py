@@ -85,6 +85,11 @@ def outcome(task: tuple[str, str, int, Path]) -> dict[str, float]:
     }
 
 
+def without_infinity(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """None for what was not reached: JSON has no infinity."""
+    return {name: number if number < inf else None for name, number in numbers.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/until"))
@@ -99,15 +104,19 @@ def main() -> None:
         }
         for problem in PROBLEMS
     }
+    medians = {
+        problem: {plan: median(run["seconds"] for run in runs) for plan, runs in plans.items()}
+        for problem, plans in table.items()
+    }
     document = {
         "machine": describe(),
         "command": "python -m benchmarks.until",
         "targets": {problem: target for problem, (_, _, target) in PROBLEMS.items()},
-        "runs": table,
-        "median_seconds": {
-            problem: {plan: median(run["seconds"] for run in runs) for plan, runs in plans.items()}
+        "runs": {
+            problem: {plan: [*map(without_infinity, runs)] for plan, runs in plans.items()}
             for problem, plans in table.items()
         },
+        "median_seconds": {p: without_infinity(plans) for p, plans in medians.items()},
     }
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document["median_seconds"], indent=1))
