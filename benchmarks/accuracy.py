@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy                           # all, 3 seeds, an hour a run
     python -m benchmarks.accuracy burgers --minutes 15      # and again: goes on where it stopped
+    python -m benchmarks.accuracy --seeds 0                 # the tables of what is kept
 
 Writes `results/accuracy.json` and `docs/accuracy.png`, and prints the table. Time is the processor's, in
 minutes of two cores, 120 CPU seconds each, which other work on the machine changes little. It starts
@@ -23,7 +24,7 @@ from typing import Any
 from attrs import define, field
 
 from benchmarks.machine import describe
-from pinn.engine import load_config, train
+from pinn.engine import load_config, prepare, train
 from pinn.engine.training.progress import Reporter
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,16 @@ CONFIGS = ROOT / "configs" / "fast"
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 FIGURE = ROOT / "docs" / "accuracy.png"
 MINUTES = (1, 3, 15, 20, 60)
-ERRORS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+ERRORS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+NAMES = {
+    "burgers": "Burgers, ν = 0.01/π",
+    "helmholtz-1-4": "Helmholtz (1, 4)",
+    "helmholtz-6-6": "Helmholtz (6, 6)",
+    "allen-cahn": "Allen-Cahn",
+    "cavity-re100": "cavity, Re = 100, unit lid, speed",
+    "cavity-re1000": "cavity, Re = 1000, unit lid, speed",
+    "cavity-re3200": "cavity, Re = 3200, unit lid, speed",
+}
 
 CORES = 2
 """Of the machine whose minutes the table counts, whatever number of threads a run had."""
@@ -121,34 +131,78 @@ def seconds_to(curve: Curve, error: float) -> float | None:
     return next((spent / CORES for _, spent, _, reached in curve if reached <= error), None)
 
 
-def middle_and_worst(values: Sequence[float | None]) -> str:
-    """Median and worst; a dash where one of the runs has no value."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return "–"
-    return f"{median(known):.1e} ({max(known):.1e})"
+def middle_and_worst(values: Sequence[float]) -> str:
+    return f"{short(median(values))} ({short(max(values))})"
 
 
-def seconds_or_never(values: Sequence[float | None]) -> str:
+def short(number: float) -> str:
+    """ "1.4e-6" """
+    return f"{number:.1e}".replace("e-0", "e-")
+
+
+def cell(curves: Mapping[str, Curve], minutes: float) -> str:
+    """Median and worst; the values with their seeds where not all runs were as long; empty for none.
+
+    Where all ended between this column and the one before, what they had come to when the first did.
+    """
+    reached = {seed: error_after(curve, minutes) for seed, curve in curves.items()}
+    known = {seed: error for seed, error in reached.items() if error is not None}
+    if len(known) == len(curves):
+        return middle_and_worst([*known.values()])
+    if known:
+        seeds = f"seed{'s' * (len(known) > 1)} {', '.join(known)}"
+        return f"{', '.join(map(short, known.values()))} ({seeds})"
+    before = max([m for m in MINUTES if m < minutes], default=0)
+    shortest = min(curve[-1][1] for curve in curves.values())
+    if shortest < 1.5 * cpu(before):
+        return ""
+    then = [[error for _, spent, _, error in c if spent <= shortest][-1] for c in curves.values()]
+    return f"{middle_and_worst(then)} after {shortest / cpu(1):.1f} min"
+
+
+def seconds_cell(values: Sequence[float | None]) -> str:
     """The median, of which a run that never arrived is above."""
     known = sorted(value if value is not None else float("inf") for value in values)
     found = known[len(known) // 2] if known else float("inf")
-    return f"{found:,.0f} s" if found < float("inf") else "–"
+    return f"{found:,.0f} s" if found < float("inf") else ""
+
+
+def sizes(problem: str) -> str:
+    """Parameters, and the points of the stages, each number once."""
+    config = load_config(CONFIGS / f"{problem}.toml", [])
+    module, _, _ = prepare(config)
+    points = dict.fromkeys(f"{stage.points.interior:,}" for stage in config.stages)
+    return f"{sum(p.numel() for p in module.parameters()):,}, {', then '.join(points)}"
+
+
+def short_table(found: Mapping[str, Mapping[str, Curve]]) -> str:
+    """Errors alone, as README has them."""
+    columns = [m for m in MINUTES if any(cell(curves, m) for curves in found.values())]
+    lines = [
+        "| " + " | ".join(["relative L2 error after", *(f"{m} min" for m in columns)]) + " |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for problem, name in NAMES.items():
+        cells = [name, *(cell(found[problem], m) for m in columns)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def table(found: Mapping[str, Mapping[str, Curve]]) -> str:
-    minutes, errors = [f"{m} min" for m in MINUTES], [f"to {e:.0e}" for e in ERRORS]
-    lines = [
-        "| " + " | ".join(["problem", "seeds", *minutes, *errors, "steps", "CPU/clock"]) + " |",
-        "|---" * (4 + len(minutes) + len(errors)) + "|",
-    ]
-    for problem, curves in found.items():
-        of = list(curves.values())
-        reached = [middle_and_worst([error_after(c, m) for c in of]) for m in MINUTES]
-        times = [seconds_or_never([seconds_to(c, e) for c in of]) for e in ERRORS]
-        steps = f"{median(c[-1][2] for c in of):,.0f}"
-        share = f"{median(c[-1][1] / c[-1][0] for c in of):.2f}"
-        cells = [problem, str(len(of)), *reached, *times, steps, share]
+    """Also seconds of two cores until an error, steps in three minutes, and the share of the clock."""
+    minutes = [m for m in MINUTES if any(cell(curves, m) for curves in found.values())]
+    headings = ["problem", "parameters, points", "seeds", *(f"{m} min" for m in minutes)]
+    headings += [*(f"to {error:.0e}".replace("e-0", "e-") for error in ERRORS), "steps in 3 min"]
+    lines = ["| " + " | ".join([*headings, "CPU / clock"]) + " |"]
+    lines += ["|---" * (1 + len(headings)) + "|"]
+    for problem, name in NAMES.items():
+        curves = found[problem]
+        of = [*curves.values()]
+        times = [seconds_cell([seconds_to(c, e) for c in of]) for e in ERRORS]
+        steps = median(max(row[2] for row in c if row[1] <= cpu(3)) for c in of)
+        share = median(c[-1][1] / c[-1][0] for c in of)
+        cells = [name, sizes(problem), str(len(of)), *(cell(curves, m) for m in minutes)]
+        cells += [*times, f"{steps:,.0f}", f"{share:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -206,7 +260,7 @@ def main() -> None:
                 f"{problem}, seed {seed}: {curve[-1][3]:.2e} after {curve[-1][1] / CORES:,.0f} s",
                 flush=True,
             )
-    print(table(with_peers(kept)))
+    print(f"{short_table(kept['curves'])}\n\n{table(kept['curves'])}")
     draw(with_peers(kept), FIGURE)
 
 
