@@ -227,8 +227,9 @@ def draw(found: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
         for place, curve in enumerate(curves.values()):
             _, spent, _, error = zip(*curve, strict=True)
             seconds = [each / CORES for each in spent]
-            style, label = ("--" if peer else "-"), (name if not place else None)
-            axes.loglog(seconds, error, style, color=colour, lw=1, label=label)
+            label = None if peer or place else NAMES[problem].removesuffix(", unit lid, speed")
+            style = {"ls": "--", "lw": 0.6} if peer else {"ls": "-", "lw": 1}
+            axes.loglog(seconds, error, color=colour, label=label, **style)
     longest = max(curve[-1][1] for curves in found.values() for curve in curves.values()) / CORES
     axes.set_xlim(1, 1.3 * longest)
     for minutes in [m for m in MINUTES if 60 * m < 1.2 * longest]:
@@ -237,7 +238,8 @@ def draw(found: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
         axes.annotate(f"{minutes}{unit}", (60 * minutes, 1.01), xycoords=("data", "axes fraction"),
                       fontsize=8, ha="center")  # fmt: skip
     axes.set(xlabel="seconds of two cores, from nothing", ylabel="relative $L_2$ error")
-    axes.legend(fontsize=8, frameon=False)
+    axes.plot([], [], "--", color="0.4", lw=0.6, label="other programs")
+    axes.legend(fontsize=7.5, frameon=False, loc="lower left")
     figure.savefig(file, dpi=160)
 
 
