@@ -241,7 +241,7 @@ class RunDirectory:
 
     def _table_as_of_now(self) -> dict[str, Any] | None:
         there = self._table()
-        now = None if there is None else _as_of_now(there)
+        now = None if there is None else _as_of_now(there, self.path)
         return there if now is None else now.table()
 
 
@@ -253,17 +253,18 @@ def of_run(config: Config) -> dict[str, Any]:
     return {**table, "optimizers": [*stages, last]}
 
 
-def of_run_as_of_now(table: dict[str, Any]) -> dict[str, Any]:
-    """What `of_run` said before, with options that have come since at their defaults."""
+def of_run_as_of_now(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What `of_run` said before of the run in `path`, with options that have come since at their
+    defaults."""
     *stages, last = table.get("optimizers") or [{}]
-    now = _as_of_now({**table, "optimizers": [*stages, {MAY_GROW: 1, **last}]})
+    now = _as_of_now({**table, "optimizers": [*stages, {MAY_GROW: 1, **last}]}, path)
     return table if now is None else of_run(now)
 
 
-def _as_of_now(table: dict[str, Any]) -> Config | None:
-    """A configuration that was written before; None where it is none any more."""
+def _as_of_now(table: dict[str, Any], path: Path) -> Config | None:
+    """A configuration that was written before in `path`; None where it is none any more."""
     try:
-        return parse_config(table)
+        return parse_config(table, folder=path).in_directory(path)
     except PinnError:
         return None
 

@@ -176,7 +176,7 @@ def check_belongs(path: Path, state: Mapping[str, Any], of_run: Mapping[str, Any
     mend = "put back the file that was there, or remove this one"
     if path.name not in (BEST, f"step-{state['step']:09d}.pt"):
         raise PinnError(f"{path}: holds step {state['step']:,}, so that it was renamed: {mend}")
-    there = of_run_as_of_now(json.loads(state[OF_RUN]))
+    there = of_run_as_of_now(json.loads(state[OF_RUN]), path.parent.parent)
     if differing := differences(*(json.loads(json.dumps(table)) for table in (there, of_run))):
         lines = "\n".join(f"  {difference}" for difference in differing)
         raise PinnError(f"{path}: belongs to another run:\n{lines}\n{mend}")
