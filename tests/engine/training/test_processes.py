@@ -318,9 +318,13 @@ except PinnError as error:
 
 
 def test_of_torchrun_the_others_say_in_one_line_that_one_is_gone(tmp_path: Path) -> None:
+    """Or nothing, where torchrun ends them before they hear of it; a traceback never."""
     done = torchrun(2, tmp_path, BY_TORCHRUN.format(table=table(tmp_path / "run")))
     assert done.returncode == 1
-    assert done.stdout.count("another process of 2 is gone: torchrun") == 1, done.stderr
+    assert (
+        done.stdout.count("\n") == done.stdout.count("another process of 2 is gone: torchrun") <= 1
+    )
+    assert "[rank0]" not in done.stderr
     assert "Signal 9 (SIGKILL)" in done.stderr
 
 
