@@ -57,7 +57,7 @@ def test_classes_of_torch_keep_the_contract_of_an_optimizer(part: TorchOptimizer
     check_optimizer(part)
 
 
-@pytest.mark.parametrize("name", ["SOAP", "Lion"])
+@pytest.mark.parametrize("name", ["SOAP", pytest.param("Lion", marks=pytest.mark.slow)])
 def test_classes_of_pytorch_optimizer_keep_it_too(name: str) -> None:
     pytest.importorskip("pytorch_optimizer", reason="the extra `optimizers`")
     check_optimizer(TorchOptimizer(class_=f"pytorch_optimizer.{name}", lr=3e-3))

@@ -233,7 +233,7 @@ except PinnError as error:
     assert "optimizers.0.lr: 0.2 there, 0.1 here" in done.stdout
 
 
-@pytest.fixture(params=[2, 3])
+@pytest.fixture(params=[pytest.param(2, marks=pytest.mark.slow), 3])
 def training(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A long run on two or three processes, of which some steps are recorded."""
     long = table(tmp_path / "run", optimizers=[{"name": "adam", "steps": 1_000_000}])
