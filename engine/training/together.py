@@ -90,6 +90,8 @@ def _join(rank: int, count: int, device: int, store: Store | None = None) -> Pro
     if torch.cuda.is_available() and device < torch.cuda.device_count():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
+    # The processes meet by a name with this number in it, which a join that failed leaves raised.
+    dist.distributed_c10d._world.group_count = 0
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     return Processes(rank, count)
 
