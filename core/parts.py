@@ -200,7 +200,7 @@ class Optimizer(ABC):
         return None
 
     def holds(self, parameters: int, residuals: int) -> int:
-        """How many numbers it has in memory besides the network, where that may be too many.
+        """How many numbers of double precision it has in memory, where that may be too many.
 
         A run for which they do not fit is refused before it begins.
         """

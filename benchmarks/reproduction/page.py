@@ -125,12 +125,11 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
         own = [facts for facts in runs if facts.evidence.set_up == set_up]
         if not own:
             continue
-        problem, _, weighting = set_up.rpartition("-")
         phases = [three_phases(f) for f in own]
         decided = [phase for phase in phases if phase is not None]
         devices = {f.evidence.device for f in own}
         yield SetUpRow(
-            name=f"{NAMES[problem]}, {weighting}",
+            name=name_of(set_up),
             seeds=len(own),
             steps=steps_of(own),
             error=spread([f.error() for f in own], "{:.2e}"),
@@ -144,6 +143,11 @@ def set_up_rows(runs: Sequence[Facts]) -> Iterator[SetUpRow]:
             ),
             minutes=spread([f.evidence.seconds / 60 for f in own if f.evidence.seconds], "{:.0f}"),
         )
+
+
+def name_of(set_up: str) -> str:
+    problem, _, weighting = set_up.rpartition("-")
+    return f"{NAMES[problem]}, {weighting}"
 
 
 @frozen
@@ -160,9 +164,8 @@ def cut_rows(recorded_runs: Sequence[Facts]) -> Iterator[CutRow]:
     for facts in recorded_runs:
         set_up = facts.evidence.set_up
         stage = Job(SCALES["laptop"], set_up, 0).table()["optimizers"][0]
-        problem, _, weighting = set_up.rpartition("-")
         yield CutRow(
-            name=f"{NAMES[problem]}, {weighting}",
+            name=name_of(set_up),
             steps=f"{stage['steps']:,}",
             then=when([Facts(cut(facts.evidence, stage["steps"]))]),
             whole=when([facts]),

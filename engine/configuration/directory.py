@@ -154,21 +154,7 @@ class RunDirectory:
         Raises:
             PinnError: the directory belongs to another configuration; names the keys that differ.
         """
-        there = self._table_as_of_now()
-        if there is None:
-            return
-        if WATCHED in there:
-            raise PinnError(
-                f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
-                "directory with --set run.directory=…, or delete this one"
-            )
-        if not _only_longer(there, config) and self._begun:
-            differing = differences(_comparable(there), _comparable(config.table()))
-            lines = "\n".join(f"  {difference}" for difference in differing)
-            raise PinnError(
-                f"{self.path}: holds a run with another configuration:\n{lines}\n"
-                "set another directory with --set run.directory=…, or delete this one"
-            )
+        self._is_of_another(config)
 
     def make_way(self, config: Config) -> None:
         """Delete what is there of another run, which has saved no step.
@@ -176,11 +162,31 @@ class RunDirectory:
         Raises:
             PinnError: as of `check_same`.
         """
-        self.check_same(config)
-        there = self._table_as_of_now()
-        if there is not None and not _only_longer(there, config):
+        if self._is_of_another(config):
             for path in (self.metrics, *self.checkpoints.glob("*.pt")):
                 path.unlink(missing_ok=True)
+
+    def _is_of_another(self, config: Config) -> bool:
+        """Whether what is there is of another run, of which no step was saved."""
+        there = self._table()
+        if there is None:
+            return False
+        if WATCHED in there:
+            raise PinnError(
+                f"{self.path}: holds a loop that was trained elsewhere and watched; set another "
+                "directory with --set run.directory=…, or delete this one"
+            )
+        there = _as_of_now(there, self.path) or there
+        if _only_longer(there, config):
+            return False
+        if self._begun:
+            differing = differences(_comparable(there), _comparable(config.table()))
+            lines = "\n".join(f"  {difference}" for difference in differing)
+            raise PinnError(
+                f"{self.path}: holds a run with another configuration:\n{lines}\n"
+                "set another directory with --set run.directory=…, or delete this one"
+            )
+        return True
 
     @property
     def _begun(self) -> bool:
@@ -239,18 +245,10 @@ class RunDirectory:
                 f"{error}; the run had written it, so mend it, or delete {self.path} to start again"
             ) from None
 
-    def _table_as_of_now(self) -> dict[str, Any] | None:
-        there = self._table()
-        now = None if there is None else _as_of_now(there, self.path)
-        return there if now is None else now.table()
-
 
 def of_run(config: Config) -> dict[str, Any]:
     """The configuration without what may change while the same run goes on."""
-    table = _comparable(config.table())
-    *stages, last = table["optimizers"]
-    last = {key: value for key, value in last.items() if key != MAY_GROW}
-    return {**table, "optimizers": [*stages, last]}
+    return _of_run(config.table())
 
 
 def of_run_as_of_now(table: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -258,13 +256,21 @@ def of_run_as_of_now(table: dict[str, Any], path: Path) -> dict[str, Any]:
     defaults."""
     *stages, last = table.get("optimizers") or [{}]
     now = _as_of_now({**table, "optimizers": [*stages, {MAY_GROW: 1, **last}]}, path)
-    return table if now is None else of_run(now)
+    return _of_run(now) if now else table
 
 
-def _as_of_now(table: dict[str, Any], path: Path) -> Config | None:
-    """A configuration that was written before in `path`; None where it is none any more."""
+def _of_run(table: dict[str, Any]) -> dict[str, Any]:
+    table = _comparable(table)
+    *stages, last = table["optimizers"]
+    last = {key: value for key, value in last.items() if key != MAY_GROW}
+    return {**table, "optimizers": [*stages, last]}
+
+
+def _as_of_now(table: dict[str, Any], path: Path) -> dict[str, Any] | None:
+    """What was written before in `path`, with options that have come since at their defaults; None where
+    it is no configuration any more."""
     try:
-        return parse_config(table, folder=path).in_directory(path)
+        return parse_config(table, folder=path).in_directory(path).table()
     except PinnError:
         return None
 

@@ -29,6 +29,8 @@ LESS = (
     ". Less take a narrower network, whose parameters grow with the square of its width, gauss-newton "
     "on fewer points, and lbfgs, whose memory grows with the parameters"
 )
+SINGLE, DOUBLE = 4, 8
+"""Bytes of a number, by its precision."""
 COPIES = 4
 """Of the parameters: themselves, their gradient, and two moments as of Adam."""
 
@@ -42,7 +44,7 @@ def check_memory(config: Config) -> None:
     free = available()
     if free is None or config.run.device not in ("auto", "cpu"):
         return
-    number = 8 if config.run.precision == "float64" else 4
+    number = DOUBLE if config.run.precision == "float64" else SINGLE
     problem = config.problem
     columns = problem.domain.dimension + len(components(problem)) + 1
     counts = {"[points] interior": max(stage.points.interior for stage in config.stages)}
@@ -68,7 +70,6 @@ def check_optimizers(config: Config, module: torch.nn.Module, objective: Objecti
     free = available(next(module.parameters()).device)
     if free is None:
         return
-    number = 8 if config.run.precision == "float64" else 4
     sizes = {name: module.get_parameter(name).numel() for name in trainable(module)}
     for place, stage in enumerate(config.stages, 1):
         beginning = stage.options.parameters or ""
@@ -77,7 +78,7 @@ def check_optimizers(config: Config, module: torch.nn.Module, objective: Objecti
             len(law.names) * _points_of(config, name) for name, law in objective.conditions.items()
         )
         what = f"for {parameters:,} parameters and {residuals:,} residuals its matrices"
-        needed = stage.optimizer.holds(parameters, residuals) * number
+        needed = stage.optimizer.holds(parameters, residuals) * DOUBLE
         where = f"[[optimizers]] {place} {stage.optimizer.name}"
         _refuse_if_more(where, what, needed, free, LESS)
 

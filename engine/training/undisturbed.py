@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+
+T = TypeVar("T")
 
 
 def seed_everything(seed: int) -> None:
@@ -53,23 +55,26 @@ def restore_global_state(state: dict[str, Any]) -> None:
 @contextmanager
 def numbers_in(dtype: torch.dtype) -> Iterator[None]:
     """Tensors are made in this format where none is named."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
+    with _set(torch.get_default_dtype, torch.set_default_dtype, dtype):
         yield
-    finally:
-        torch.set_default_dtype(default)
 
 
 @contextmanager
 def products_in(precision: str) -> Iterator[None]:
     """Matrices of single precision are multiplied so: "highest", or "high", in TensorFloat-32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
+    now, put = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    with _set(now, put, precision):
+        yield
+
+
+@contextmanager
+def _set(now: Callable[[], T], put: Callable[[T], None], value: T) -> Iterator[None]:
+    before = now()
+    put(value)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        put(before)
 
 
 @contextmanager

@@ -9,9 +9,6 @@ from attrs import frozen
 from pinn.core import Optimizer, above, at_least, choice, option
 from pinn.core.lazy import torch
 
-MATRICES = 3
-"""At once, at most."""
-
 
 @frozen
 class SelfScaledBFGS(Optimizer):
@@ -40,8 +37,8 @@ class SelfScaledBFGS(Optimizer):
     rows: int = option(1024, "points whose derivatives are held at once there", at_least(1))
 
     def holds(self, parameters: int, residuals: int) -> int:
-        """Square matrices, where the inverse begins and where it is made symmetric."""
-        return MATRICES * parameters**2
+        """Three square matrices, where the inverse begins and where it is made symmetric."""
+        return 3 * parameters**2
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         from pinn.plugins.optimizers.dense import check_precision, tell_slow

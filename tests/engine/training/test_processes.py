@@ -351,9 +351,10 @@ def test_a_process_that_dies_before_it_has_joined_is_not_waited_for(
         os.kill(other.process.pid or 0, signal.SIGKILL)
 
     config = parse_config(table(tmp_path / "run", run={"processes": 2}))
-    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="1 of 2: died: SIGKILL"):
+    with monkeypatch.context() as patch:
         patch.setattr(together._Other, "check_begun", kill)
-        train(config, report=False)
+        with pytest.raises(TrainingError, match="process 1 of 2: died: SIGKILL"):
+            train(config, report=False)
     train(config, report=False)
 
 
