@@ -26,7 +26,7 @@ os.environ["DDE_BACKEND"] = "pytorch"  # read when DeepXDE is imported
 import deepxde as dde
 
 torch.set_default_device(None)  # DeepXDE moves the default to a GPU
-NU = 0.01 / pi
+NU, DIFFUSION = 0.01 / pi, 1e-4
 BETWEEN = 50
 """Iterations of L-BFGS between looks at the clock."""
 
@@ -46,6 +46,11 @@ def burgers(x: Any, u: Any) -> Any:
     return u_t + u * u_x - NU * dde.grad.hessian(u, x, i=0, j=0)
 
 
+def allen_cahn(x: Any, u: Any) -> Any:
+    u_t, u_xx = dde.grad.jacobian(u, x, i=0, j=1), dde.grad.hessian(u, x, i=0, j=0)
+    return u_t - DIFFUSION * u_xx - 5 * (u - u**3)
+
+
 def zero_at_the_edges(x: Any, u: Any) -> Any:
     return (1 - x[:, :1] ** 2) * (1 - x[:, 1:] ** 2) * u
 
@@ -54,10 +59,15 @@ def from_a_sine(x: Any, u: Any) -> Any:
     return -torch.sin(pi * x[:, :1]) + x[:, 1:] * (1 - x[:, :1] ** 2) * u
 
 
+def from_a_wave(x: Any, u: Any) -> Any:
+    return x[:, :1] ** 2 * torch.cos(pi * x[:, :1]) + x[:, 1:] * (1 - x[:, :1] ** 2) * u
+
+
 LAWS = {
     "helmholtz-1-4": (helmholtz(1, 4), zero_at_the_edges),
     "helmholtz-6-6": (helmholtz(6, 6), zero_at_the_edges),
     "burgers": (burgers, from_a_sine),
+    "allen-cahn": (allen_cahn, from_a_wave),
 }
 
 

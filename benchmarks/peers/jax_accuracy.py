@@ -25,7 +25,7 @@ from jax.numpy import pi
 from benchmarks.accuracy import Curve
 from benchmarks.peers.errors import SIZES, Clock, Size, measure
 
-NU = 0.01 / pi
+NU, DIFFUSION = 0.01 / pi, 1e-4
 AT_ONCE, ADAM_POINTS, LBFGS_POINTS = 50, 100, 1000
 """Iterations of one call, and between new points."""
 
@@ -61,7 +61,24 @@ def burgers(network: Function) -> Function:
     return residual
 
 
-LAWS = {"helmholtz-1-4": helmholtz(1, 4), "helmholtz-6-6": helmholtz(6, 6), "burgers": burgers}
+def allen_cahn(network: Function) -> Function:
+    def u(w: Any, x: Array, t: Array) -> Array:
+        return x**2 * jnp.cos(pi * x) + t * (1 - x**2) * network(w, x, t)
+
+    def residual(w: Any, x: Array, t: Array) -> Array:
+        u_t, u_xx = grad(u, 2)(w, x, t), grad(grad(u, 1), 1)(w, x, t)
+        return u_t - DIFFUSION * u_xx - 5 * (u(w, x, t) - u(w, x, t) ** 3)
+
+    residual.u = u  # type: ignore[attr-defined]
+    return residual
+
+
+LAWS = {
+    "helmholtz-1-4": helmholtz(1, 4),
+    "helmholtz-6-6": helmholtz(6, 6),
+    "burgers": burgers,
+    "allen-cahn": allen_cahn,
+}
 
 
 def network_of(size: Size) -> Function:

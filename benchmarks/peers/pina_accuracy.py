@@ -29,7 +29,7 @@ from pina.solver import PhysicsInformedSingleModelSolver
 from benchmarks.accuracy import Curve
 from benchmarks.peers.errors import SIZES, Clock, Size, measure
 
-NU = 0.01 / pi
+NU, DIFFUSION = 0.01 / pi, 1e-4
 NAMES = ["x", "y"]
 """Of both coordinates; PINA orders them by name, and y is Burgers' time."""
 ADAM_POINTS, LBFGS_POINTS, ITERATIONS = 100, 1000, 20
@@ -53,6 +53,11 @@ def burgers(points: Any, u: Any) -> Any:
     return u_t + u * u_x - NU * laplacian(u, points, d=["x"])
 
 
+def allen_cahn(points: Any, u: Any) -> Any:
+    u_t, u_xx = grad(u, points, d=["y"]), laplacian(u, points, d=["x"])
+    return u_t - DIFFUSION * u_xx - 5 * (u - u**3)
+
+
 def zero_at_the_edges(x: Any, y: Any, u: Any) -> Any:
     return (1 - x**2) * (1 - y**2) * u
 
@@ -61,10 +66,15 @@ def from_a_sine(x: Any, t: Any, u: Any) -> Any:
     return -torch.sin(pi * x) + t * (1 - x**2) * u
 
 
+def from_a_wave(x: Any, t: Any, u: Any) -> Any:
+    return x**2 * torch.cos(pi * x) + t * (1 - x**2) * u
+
+
 LAWS: dict[str, tuple[Law, Callable[..., Any]]] = {
     "helmholtz-1-4": (helmholtz(1, 4), zero_at_the_edges),
     "helmholtz-6-6": (helmholtz(6, 6), zero_at_the_edges),
     "burgers": (burgers, from_a_sine),
+    "allen-cahn": (allen_cahn, from_a_wave),
 }
 
 

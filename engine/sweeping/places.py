@@ -96,6 +96,8 @@ def each(
                 except Exception as error:
                     at_work.pop(name, None)
                     yield from died(job, error)
+            if waiting and len(at_work) < place.at_once:
+                continue
             yield None
             place.wait(POLL)
     finally:

@@ -91,6 +91,26 @@ def test_a_job_whose_machine_dies_is_submitted_once_more() -> None:
     assert sorted(tried) == ["0", "1", "1", "2", "2"]
 
 
+def test_where_one_has_ended_the_next_begins_at_once() -> None:
+    """Not after a wait for those that are at work."""
+    happened: list[str] = []
+
+    class Watched(Here):
+        def submit(self, function: Function, job: Job) -> Later:
+            happened.append("begins")
+            return super().submit(function, job)
+
+        def wait(self, seconds: float) -> None:
+            happened.append("waits")
+
+    def work(job: Job) -> Outcome:
+        happened.append("ends")
+        return Outcome(job.name, True)
+
+    outcomes(each(Watched(at_once=1), work, JOBS, lambda: False))
+    assert happened[:-1] == ["begins", "waits", "ends"] * len(JOBS)
+
+
 def test_all_are_asked_to_stop_once() -> None:
     """Those that wait are not begun."""
     here = Here(at_once=2)
