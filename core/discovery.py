@@ -178,8 +178,9 @@ def _damaged() -> str:
     return "an installed distribution is damaged"
 
 
+@cache
 def installed_version(distribution: str) -> str | None:
-    """The version of a distribution; None where it is not installed."""
+    """The version of a distribution, when this process first asked; None where it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether a step is compiled, and how: traced to plain tensor operations, then torch.compile."""
+"""Whether a step is compiled, and how: traced to plain tensor operations, then by Inductor."""
 
 from __future__ import annotations
 
@@ -112,17 +112,39 @@ def _compiled(function: Callable[..., Any], arguments: Sequence[Any], same_point
     graph, form = _traced(function, arguments)
     graph, numbers = lifted(graph)
     if not same_points:
-        whole = torch.compile(graph, fullgraph=True, dynamic=False)
+        whole = _by_inductor(graph)
         return lambda tensors: tree_unflatten(whole(*tensors, *numbers), form)
     fixed = [place == POINTS for place, given in enumerate(arguments) for _ in tree_leaves(given)]
     of_points, rest = split(graph, [*fixed, *(True for _ in numbers)])
-    step = torch.compile(rest, fullgraph=True, dynamic=False)
+    step = _by_inductor(rest)
     kept = Kept(of_points)
 
     def call(tensors: Sequence[Tensor]) -> Any:
         points = list(compress(tensors, fixed))
         given = [*tensors, *numbers]
         return tree_unflatten(step(*given, *kept(points, given)), form)
+
+    return call
+
+
+def _by_inductor(graph: torch.fx.GraphModule) -> Callable[..., Any]:
+    """The flat graph, compiled at its first call for the shapes of that call.
+
+    On a CPU without Dynamo, which would trace it once more and examine the arguments of every call.
+    """
+    compiled: Callable[..., Any] | None = None
+
+    def call(*tensors: Tensor) -> Any:
+        nonlocal compiled
+        if compiled is None:
+            if all(tensor.device.type == "cpu" for tensor in tensors):
+                from torch._inductor import standalone_compile  # now: it takes a second to import
+
+                like: list[Any] = list(tensors)
+                compiled = standalone_compile(graph, like, dynamic_shapes="from_example_inputs")
+            else:
+                compiled = torch.compile(graph, fullgraph=True, dynamic=False)
+        return compiled(*tensors)
 
     return call
 

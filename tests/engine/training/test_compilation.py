@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 from pinn.core import PinnError
 from pinn.core.records import Records
 from pinn.engine import train
-from pinn.engine.training import observing
+from pinn.engine.training import compilation, observing
 from pinn.engine.training.compilation import compile_lazily
 from pinn.engine.training.observing import Observing
 from pinn.engine.training.progress import Reporter
@@ -32,7 +32,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def compiled(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(torch, "compile", lambda *_, **__: compiled)
+    monkeypatch.setattr(compilation, "_by_inductor", lambda _: compiled)
 
 
 def test_a_compiler_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,14 +94,14 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands in for the compiler; it finds what is named here in no cache: "anew" while that is so."""
     anew: list[str] = []
 
-    def compiled(graph: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+    def compiled(graph: Callable[..., Any]) -> Callable[..., Any]:
         def call(*tensors: torch.Tensor) -> Any:
             counters["inductor"]["fxgraph_cache_miss"] += bool(anew)
             return graph(*tensors)
 
         return call
 
-    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(compilation, "_by_inductor", compiled)
     return anew
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinn.engine import train
+from pinn.engine.training import compilation
 from pinn.engine.training.constants import lifted
 from tests.conftest import MakeConfig
 
@@ -72,11 +72,11 @@ def test_a_step_with_another_option_is_compiled_already(
 ) -> None:
     seen: list[str] = []
 
-    def compiled(graph: GraphModule, **_: Any) -> GraphModule:
+    def compiled(graph: GraphModule) -> GraphModule:
         seen.append(graph.code)
         return graph
 
-    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(compilation, "_by_inductor", compiled)
     option, *values = OPTIONS[name]
     for value in values:
         problem = {"name": name, option: value, "hard": True}
