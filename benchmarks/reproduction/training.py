@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from benchmarks.reproduction.evidence import keep
@@ -16,9 +19,14 @@ from pinn.core.discovery import offered
 from pinn.engine import train
 from pinn.engine.training.progress import Lines
 
+told_to_end: Callable[[], bool] = bool
+"""Of a process that trains, whether the one that began it ends."""
+
 
 def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | None) -> bool:
     """Train the jobs, and keep the evidence of each that is done; returns whether all are.
+
+    On SIGINT and SIGTERM those that train are saved, and no other begins.
 
     Args:
         at_once: processes, of one core each.
@@ -27,20 +35,31 @@ def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | No
     deadline = time.monotonic() + 60 * minutes if minutes else None
     os.environ["OMP_NUM_THREADS"] = "1"
     done = 0
-    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    ending = spawn.Event()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with ProcessPoolExecutor(at_once, spawn, _listen, (ending,)) as pool:
         futures = {pool.submit(_train, job, runs, deadline): job for job in jobs}
-        for future in as_completed(futures):
-            done += future.result()
-            state = "done" if future.result() else "to be continued"
-            print(f"{futures[future].name}: {state} ({done} of {len(jobs)})", flush=True)
+        try:
+            for future in as_completed(futures):
+                done += future.result()
+                state = "done" if future.result() else "to be continued"
+                print(f"{futures[future].name}: {state} ({done} of {len(jobs)})", flush=True)
+        finally:
+            ending.set()
     return done == len(jobs)
+
+
+def _listen(ending: Event) -> None:
+    global told_to_end
+    told_to_end = ending.is_set
 
 
 def _train(job: Job, runs: Path, deadline: float | None) -> bool:
     """Whether it is done. Monotonic clocks are those of the machine, so that processes share them."""
 
     def over() -> bool:
-        return deadline is not None and time.monotonic() > deadline
+        return told_to_end() or (deadline is not None and time.monotonic() > deadline)
 
     if over():
         return False
