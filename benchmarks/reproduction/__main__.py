@@ -11,6 +11,8 @@ Trains what is not done yet, going on where it stopped, keeps the numbers of eve
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from benchmarks.reproduction.page import write_page
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs are kept")
     parser.add_argument("--output", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if options.scale != "recorded":
         jobs = [
             job

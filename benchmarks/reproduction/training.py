@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,7 +24,7 @@ told_to_end: Callable[[], bool] = bool
 def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | None) -> bool:
     """Train the jobs, and keep the evidence of each that is done; returns whether all are.
 
-    On SIGINT and SIGTERM those that train are saved, and no other begins.
+    Where it is interrupted those that train are saved, and no other begins.
 
     Args:
         at_once: processes, of one core each.
@@ -37,7 +35,6 @@ def train_all(jobs: Sequence[Job], runs: Path, at_once: int, minutes: float | No
     done = 0
     spawn = get_context("spawn")
     ending = spawn.Event()
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with ProcessPoolExecutor(at_once, spawn, _listen, (ending,)) as pool:
         futures = {pool.submit(_train, job, runs, deadline): job for job in jobs}
         try:

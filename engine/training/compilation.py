@@ -137,16 +137,18 @@ def _by_inductor(graph: torch.fx.GraphModule) -> Callable[..., Any]:
     def call(*tensors: Tensor) -> Any:
         nonlocal compiled
         if compiled is None:
-            if all(tensor.device.type == "cpu" for tensor in tensors):
-                from torch._inductor import standalone_compile  # now: it takes a second to import
-
-                like: list[Any] = list(tensors)
-                compiled = standalone_compile(graph, like, dynamic_shapes="from_example_inputs")
-            else:
-                compiled = torch.compile(graph, fullgraph=True, dynamic=False)
+            compiled = _for_tensors_like(tensors, graph)
         return compiled(*tensors)
 
     return call
+
+
+def _for_tensors_like(tensors: Sequence[Any], graph: torch.fx.GraphModule) -> Callable[..., Any]:
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return torch.compile(graph, fullgraph=True, dynamic=False)
+    from torch._inductor import standalone_compile  # now: it takes a second to import
+
+    return standalone_compile(graph, list(tensors), dynamic_shapes="from_example_inputs")
 
 
 def _traced(
